@@ -1,0 +1,201 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/logplug/logplug/host/internal/spool"
+	"github.com/logplug/logplug/shared/logdriver"
+	"github.com/logplug/logplug/shared/wire"
+)
+
+// accept puts m into the spool, which is not committed. m stays the caller's.
+func (l *logger) accept(m *logdriver.Message) error {
+	l.mu.Lock()
+	if err := l.append(m); err != nil {
+		l.mu.Unlock()
+		return err
+	}
+	s, pressed := l.schedule(), l.press()
+	l.mu.Unlock()
+	if s != nil {
+		s.enqueue(l)
+	}
+	if pressed != nil {
+		pressed.hurry()
+	}
+	return nil
+}
+
+// append adds m to the queue, making or awaiting room. It is called with l.mu.
+func (l *logger) append(m *logdriver.Message) error {
+	n := wire.Measure(m)
+	size := n.Size()
+	var deadline time.Time // of all waiting together, once it has begun
+	for {
+		if l.closing {
+			return logdriver.ErrClosed
+		}
+		if !l.hasRoom(size) {
+			if err := l.makeRoom(size, &deadline); err != nil {
+				return err
+			}
+			continue
+		}
+		err := l.push(m, n)
+		if !errors.Is(err, spool.ErrFull) {
+			return err
+		}
+		switch { // the store is full, whatever the bounds are
+		case l.overflow.drop == dropOldest && l.dropOldest():
+			continue
+		case l.overflow.drop != "":
+			return l.dropNewest(size)
+		}
+		woken := false
+		if err := l.awaitRoom(&deadline, func() bool { defer func() { woken = true }(); return woken }); err != nil {
+			return err
+		}
+	}
+}
+
+// push adds m, of size n, to the queue, behind a message about what was dropped
+// before it.
+func (l *logger) push(m *logdriver.Message, n wire.Measured) error {
+	if l.gap.messages > 0 {
+		if err := l.tellGap(); err != nil {
+			return err
+		}
+	}
+	size, err := l.driver.host.spool.append(l.queue, m, n)
+	if err != nil {
+		if errors.Is(err, spool.ErrFull) {
+			return err
+		}
+		return fmt.Errorf("logger %s: spooling a message: %w", l.label(), err)
+	}
+	l.room.take(1, size)
+	l.counts.accepted.add(1, size)
+	return nil
+}
+
+// tellGap puts a message into the stream that says what was dropped.
+func (l *logger) tellGap() error {
+	g := l.gap
+	l.gap = gap{}
+	m := g.marker(l.queue.Last() + 1)
+	defer logdriver.PutMessage(m)
+	err := l.push(m, wire.Measure(m))
+	if err != nil {
+		l.gap = g
+	}
+	return err
+}
+
+func (l *logger) hasRoom(size int) bool {
+	c := &l.driver.host.cfg.Spool
+	if l.queue.Count() >= uint64(c.LoggerMessages) {
+		return false
+	}
+	// A small buffer takes a large message when it is empty.
+	return (l.queue.Bytes()+size <= l.overflow.bytes || l.queue.Count() == 0) &&
+		l.room.fits(size)
+}
+
+// makeRoom does what the logger's policy says where there is no room for size
+// bytes. It is called with l.mu; deadline is as for awaitRoom.
+func (l *logger) makeRoom(size int, deadline *time.Time) error {
+	if l.overflow.patience > 0 && l.awaitProgress(size) {
+		return nil
+	}
+	switch l.overflow.drop {
+	case dropOldest:
+		for !l.hasRoom(size) {
+			if !l.dropOldest() {
+				return l.dropNewest(size)
+			}
+		}
+		return nil
+	case dropNewest:
+		return l.dropNewest(size)
+	default:
+		return l.awaitRoom(deadline, func() bool { return l.hasRoom(size) })
+	}
+}
+
+// dropOldest removes messages that were not sent. It returns false if there are
+// none, or they cannot be removed.
+func (l *logger) dropOldest() bool {
+	held, before := l.queue.Count(), l.queue.Bytes()
+	messages, size, marks, err := l.driver.host.spool.dropOldest(l.queue, func(d spool.Dropped) *logdriver.Message {
+		g := gap{counter{d.Last - d.First + 1, d.Bytes}, d.First - 1}
+		return g.marker(d.Last + 1)
+	})
+	if messages == 0 {
+		if err != nil && l.counts.lastFailure != err.Error() { // each Log tries again
+			l.counts.lastFailure = err.Error()
+			l.driver.log.Error("the oldest messages cannot be dropped", "logger", l.label(), "error", err)
+		}
+		return false
+	}
+	if err != nil {
+		l.driver.log.Warn("no room to tell in the stream what was dropped", "logger", l.label(), "messages", messages, "error", err)
+	}
+	l.counts.dropped[droppedOldest].add(messages, size)
+	l.counts.remark(marks, l.queue.Bytes()-before+size)
+	l.room.free(int64(held)-int64(l.queue.Count()), before-l.queue.Bytes())
+	return true
+}
+
+// dropNewest counts the message for which there is no room.
+func (l *logger) dropNewest(size int) error {
+	if l.gap.messages == 0 {
+		l.gap.after = l.queue.Last()
+	}
+	l.gap.add(1, size)
+	l.counts.accepted.add(1, size)
+	l.counts.dropped[droppedNewest].add(1, size)
+	return errDropped
+}
+
+var errDropped = fmt.Errorf("%w: message dropped, as mode=non-blocking asks for", logdriver.ErrSpoolFull)
+
+// awaitRoom waits, without l.mu that it is called with, until ok returns true or
+// the logger is closing. ok is asked first and whenever something has changed.
+// Waiting ends at the deadline, which is set when a call of Log waits for the first
+// time: it may wait again when others were faster.
+func (l *logger) awaitRoom(deadline *time.Time, ok func() bool) error {
+	limit := l.driver.host.cfg.Timeouts.Log
+	if deadline.IsZero() {
+		*deadline = time.Now().Add(limit)
+		l.counts.waits++
+	}
+	timer := time.NewTimer(time.Until(*deadline))
+	defer timer.Stop()
+	for !l.closing {
+		own, others := l.whenChanged(), l.room.wait()
+		if ok() {
+			return nil
+		}
+		timedOut := !time.Now().Before(*deadline)
+		l.mu.Unlock()
+		if !timedOut {
+			select {
+			case <-own:
+			case <-others:
+			case <-timer.C:
+				timedOut = true
+			}
+		}
+		l.mu.Lock()
+		if timedOut {
+			return fmt.Errorf("logger %s: %w: no room for %v, %d messages (%d bytes) are waiting for driver %s%s",
+				l.label(), logdriver.ErrSpoolFull, limit, l.queue.Count(), l.queue.Bytes(), l.driver.name, l.blocked.suffix())
+		}
+		if ok() {
+			return nil
+		}
+	}
+	return nil
+}

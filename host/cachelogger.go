@@ -1,0 +1,217 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/logplug/logplug/shared/logdriver"
+	"github.com/logplug/logplug/shared/wire"
+)
+
+const (
+	// cacheCloseGrace is for how long closing waits for a cache that makes no
+	// progress after the logger itself has drained.
+	cacheCloseGrace = 2 * time.Second
+	// cacheClosePoll is how often is looked for that progress.
+	cacheClosePoll = 10 * time.Millisecond
+)
+
+// cachedLogger is a logger of a driver that cannot read, with a cache that can:
+// everything that the logger accepts goes to both.
+type cachedLogger struct {
+	*logger
+	cache *logger
+
+	// logging is held for reading by Log, so that closing the cache waits for those
+	// that the logger has accepted something from.
+	logging sync.RWMutex
+}
+
+func newCachedLogger(primary, cache *logger) *cachedLogger {
+	l := &cachedLogger{logger: primary, cache: cache}
+	for _, part := range []*logger{primary, cache} {
+		part.mu.Lock()
+		part.pair = l
+		part.mu.Unlock()
+	}
+	return l
+}
+
+// whole returns what to close instead of l alone.
+func (l *logger) whole() interface{ Shutdown(context.Context) error } {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.pair != nil {
+		return l.pair
+	}
+	return l
+}
+
+// Log implements logdriver.Logger. What the logger does not accept is not in the
+// cache either, but for messages that its policy drops: that the sink is slow is no
+// reason not to be able to read them.
+func (l *cachedLogger) Log(m *logdriver.Message) error {
+	if err := m.CheckMeta(); err != nil {
+		return err
+	}
+	normalize(m)
+	// First: between taking m and offering it to the cache nothing should be waited for.
+	l.cache.awaitOffer(m)
+	l.logging.RLock()
+	defer l.logging.RUnlock()
+	err := l.take(m)
+	if err == nil || errors.Is(err, errDropped) {
+		l.cache.offer(m)
+		if failed := l.driver.host.spool.commit(); failed != nil {
+			err = failed
+		}
+	}
+	if err != nil {
+		return err
+	}
+	logdriver.PutMessage(m)
+	return nil
+}
+
+// awaitOffer waits for as long as offer would, for room for m or, if it is long, its
+// first part.
+func (l *logger) awaitOffer(m *logdriver.Message) {
+	if l.overflow.patience == 0 {
+		return
+	}
+	size := wire.EntrySize(m)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	size -= max(0, len(m.Line)-l.maxLine)
+	if !l.closing && !l.hasRoom(size) {
+		l.awaitProgress(size)
+	}
+}
+
+// offer accepts m or counts it as dropped. m stays the caller's.
+func (l *logger) offer(m *logdriver.Message) {
+	l.mu.Lock()
+	limit := l.maxLine // changes when a cache is opened late
+	l.mu.Unlock()
+	if len(m.Line) > limit {
+		_ = splitMessage(m, limit, l.acceptOrDrop) // never fails
+		return
+	}
+	_ = l.acceptOrDrop(m) // never fails
+}
+
+// acceptOrDrop is accept, but a message that the spool cannot hold is dropped and
+// counted. It returns nil.
+func (l *logger) acceptOrDrop(m *logdriver.Message) error {
+	err := l.accept(m)
+	if err == nil || errors.Is(err, errDropped) {
+		return nil
+	}
+	l.mu.Lock()
+	_ = l.dropNewest(wire.EntrySize(m)) // returns what says so
+	first := l.counts.lastFailure != err.Error()
+	l.counts.lastFailure = err.Error()
+	l.mu.Unlock()
+	if first {
+		l.driver.log.Error("the cache drops messages", "logger", l.label(), "error", err)
+	}
+	return nil
+}
+
+// Stats implements Logger.
+func (l *cachedLogger) Stats() LoggerStats {
+	st, cache := l.logger.Stats(), l.cache.Stats()
+	st.Cache = &cache
+	return st
+}
+
+// ReadLogs implements logdriver.LogReader.
+func (l *cachedLogger) ReadLogs(ctx context.Context, cfg logdriver.ReadConfig) *logdriver.LogWatcher {
+	wait, cancel := context.WithTimeout(ctx, l.driver.host.cfg.Timeouts.Call)
+	defer cancel()
+	if err := l.cache.waitOpen(wait); err != nil {
+		return failedWatcher(err)
+	}
+	return readingLogger{l.cache}.ReadLogs(ctx, cfg)
+}
+
+// waitOpen waits until the cache's driver has it open.
+func (l *logger) waitOpen(ctx context.Context) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.await(ctx, func() bool { return l.session != nil || l.closing }); err != nil {
+		return fmt.Errorf("reading logger %s: its cache is not open in driver %s%s: %w", l.label(), l.driver.name, l.blocked.suffix(), err)
+	}
+	return nil
+}
+
+// Close implements logdriver.Logger.
+func (l *cachedLogger) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), l.driver.host.cfg.Timeouts.Close)
+	defer cancel()
+	return l.Shutdown(ctx)
+}
+
+// Shutdown implements Logger. It tells of what the sink has not got; what is
+// missing in the cache is in Stats and in the host's log.
+func (l *cachedLogger) Shutdown(ctx context.Context) error {
+	if err := l.refuseMore(); err != nil {
+		return err
+	}
+	l.logging.Lock() // Log does not wait for room any more
+	refused := l.cache.refuseMore()
+	l.logging.Unlock()
+	if refused != nil { // somebody has closed the cache alone
+		return l.finish(ctx)
+	}
+	closing, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		if err := l.cache.finish(closing); err != nil {
+			l.cache.driver.log.Warn("the cache lacks messages", "logger", l.label(), "error", err)
+		}
+	}()
+	err := l.finish(ctx)
+	l.awaitCache(closed, giveUp)
+	return err
+}
+
+var errCacheStalled = errors.New("the cache makes no progress")
+
+// awaitCache waits until the cache is closed, and ends that if the cache makes no
+// progress.
+func (l *cachedLogger) awaitCache(closed <-chan struct{}, giveUp context.CancelCauseFunc) {
+	grace := cacheCloseGrace
+	if l.cache.driver.missing() {
+		grace = 0
+	}
+	tick := time.NewTicker(cacheClosePoll)
+	defer tick.Stop()
+	acked, since := uint64(0), time.Now()
+	for {
+		select {
+		case <-closed:
+			return
+		case <-tick.C:
+		}
+		if now := l.cache.acked(); now != acked {
+			acked, since = now, time.Now()
+		} else if time.Since(since) >= grace {
+			giveUp(errCacheStalled)
+			<-closed
+			return
+		}
+	}
+}
+
+// acked returns the sequence up to which everything is settled.
+func (l *logger) acked() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.queue.Acked()
+}

@@ -1,0 +1,53 @@
+package host
+
+import "time"
+
+// cachePatience is for how long a cache that takes nothing holds up Log. One that
+// is only slow sets the pace, as any driver does.
+const cachePatience = 500 * time.Millisecond
+
+// stall remembers that a driver has taken nothing for as long as its logger's
+// patience lasts. It ends with the next acknowledgement.
+type stall struct {
+	active bool
+	acked  uint64 // what was acknowledged when it began
+}
+
+// awaitProgress waits, without l.mu that it is called with, until there is room for
+// size bytes, for as long as the driver makes progress. It returns false when
+// that has not been so for l.overflow.patience, and then at once until the next
+// acknowledgement.
+func (l *logger) awaitProgress(size int) bool {
+	if l.stall.active && l.stall.acked == l.queue.Acked() {
+		return false
+	}
+	l.stall = stall{}
+	if b := &l.blocked; b.reason != "" && time.Since(b.since) >= l.overflow.patience {
+		l.stall = stall{true, l.queue.Acked()}
+		return false
+	}
+	l.counts.waits++
+	timer := time.NewTimer(l.overflow.patience)
+	defer timer.Stop()
+	for acked := l.queue.Acked(); !l.closing && !l.hasRoom(size); {
+		own, others := l.whenChanged(), l.room.wait()
+		l.mu.Unlock()
+		late := false
+		select {
+		case <-own:
+		case <-others:
+		case <-timer.C:
+			late = true
+		}
+		l.mu.Lock()
+		switch now := l.queue.Acked(); {
+		case now != acked:
+			acked = now
+			timer.Reset(l.overflow.patience)
+		case late:
+			l.stall = stall{true, now}
+			return l.hasRoom(size)
+		}
+	}
+	return true
+}

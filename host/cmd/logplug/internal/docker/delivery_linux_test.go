@@ -1,0 +1,189 @@
+package docker
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/logplug/logplug/host"
+	"github.com/logplug/logplug/host/cmd/logplug/internal/docker/frame"
+	"github.com/logplug/logplug/shared/logdriver"
+)
+
+// listener is a logger that keeps the lines it gets.
+type listener struct {
+	host.Logger
+	lines []string
+}
+
+func (*listener) BufSize() int { return 0 }
+
+func (l *listener) Log(m *logdriver.Message) error {
+	l.lines = append(l.lines, string(m.Line))
+	logdriver.PutMessage(m)
+	return nil
+}
+
+// left opens a stream as an earlier service left it: its FIFO is gone.
+func left(t *testing.T, journal []byte, at position) *stream {
+	t.Helper()
+	dir := t.TempDir()
+	p, err := openPosition(filepath.Join(dir, positionName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.store(at)
+	if err := errors.Join(p.close(), os.WriteFile(filepath.Join(dir, journalFile), journal, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	s, err := openStream(dir, record{File: filepath.Join(dir, "fifo")}, newProcesses(dir), hclog.NewNullLogger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// deliver logs a whole journal.
+func deliver(t *testing.T, journal []byte) (lines []string, damage Damage) {
+	t.Helper()
+	s := left(t, journal, position{})
+	s.begin(t.Context())
+	<-s.intake.done
+	service := &Service{buffers: sync.Pool{New: func() any { b := make([]byte, readBytes); return &b }}}
+	l := &listener{}
+	c := &container{service: service, log: hclog.NewNullLogger()}
+	if err := newDelivery(c, s, l, newStream(), 0).run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return l.lines, service.damage
+}
+
+// frames returns the frames of some lines, and where each begins.
+func frames(lines ...string) (journal []byte, starts []int) {
+	for _, line := range lines {
+		starts = append(starts, len(journal))
+		journal = frame.Append(journal, &logdriver.Message{Line: []byte(line), Source: "stdout"})
+	}
+	return journal, starts
+}
+
+// A length that reaches beyond the end of the output costs its own frame only.
+func TestDamagedLength(t *testing.T) {
+	t.Parallel()
+	lines := []string{"one", "two", "three", "four"}
+	for _, large := range []bool{false, true} {
+		if large { // more than is read at a time
+			lines[2] = string(bytes.Repeat([]byte("x"), 3*readBytes))
+		}
+		journal, starts := frames(lines...)
+		journal[starts[1]+1] = 1 // of the length's four bytes: 64 KiB and more
+		if large {
+			journal[starts[1]+1] = 15
+		}
+		got, damage := deliver(t, journal)
+		if want := slices.Delete(slices.Clone(lines), 1, 2); !slices.Equal(got, want) {
+			t.Errorf("got %.60q, want %.60q", got, want)
+		}
+		if want := (Damage{1, uint64(starts[2] - starts[1])}); damage != want {
+			t.Errorf("skipped %+v, want %+v", damage, want)
+		}
+	}
+}
+
+// What is left of a frame at the end is told of once.
+func TestTornFrame(t *testing.T) {
+	t.Parallel()
+	journal, starts := frames("one", "two")
+	for end := starts[1] + 1; end < len(journal); end++ {
+		got, damage := deliver(t, journal[:end])
+		if want := (Damage{1, uint64(end - starts[1])}); len(got) != 1 || damage != want {
+			t.Errorf("of %d bytes: %q, skipped %+v, want %+v", end, got, damage, want)
+		}
+	}
+}
+
+// What is already logged does not count as unread, whether the logger can be opened or
+// not.
+func TestPositionIsKnownFromTheBeginning(t *testing.T) {
+	t.Parallel()
+	s := left(t, make([]byte, 1000), position{offset: 900})
+	if size, unread := s.journal.bytes(); size != 1000 || unread != 100 {
+		t.Errorf("%d of %d bytes are unread", unread, size)
+	}
+}
+
+// Killed between emptying the journal and storing the position: what is added then is
+// not taken for what was logged before.
+func TestPositionBehindEmptiedJournal(t *testing.T) {
+	t.Parallel()
+	s := left(t, nil, position{seq: 7, offset: 100, part: 1})
+	_, reader, writer := pipe(t)
+	write(t, writer, make([]byte, 200))
+	if _, err := s.journal.take(int(reader.Fd())); err != nil {
+		t.Fatal(err)
+	}
+	if at := s.position.load(); at != (position{seq: 7}) {
+		t.Errorf("the position is %+v", at)
+	}
+}
+
+// A stream that was never begun lets go of its FIFO.
+func TestStreamClosesItsFIFO(t *testing.T) {
+	t.Parallel()
+	path, reader, _ := pipe(t)
+	if err := reader.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, err := openStream(t.TempDir(), record{File: path}, newProcesses(t.TempDir()), hclog.NewNullLogger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.intake.fifo.Stat(); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("the FIFO is open: %v", err)
+	}
+}
+
+// Streams that an earlier service left of one container are all taken up, whatever
+// becomes of the first meanwhile.
+func TestResumeKeepsStreamsTogether(t *testing.T) {
+	t.Parallel()
+	state := t.TempDir()
+	for i := range 3 {
+		r := record{File: filepath.Join(state, fmt.Sprint("fifo", i)), Driver: "none", Info: logdriver.Info{ContainerID: "c"}}
+		if _, err := r.create(filepath.Join(state, streamsDir)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h, err := host.New(host.Config{PluginDirs: []string{t.TempDir()}, Logger: hclog.NewNullLogger()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New(h, Config{StateDir: state, Logger: hclog.NewNullLogger()})
+	streams, _ := s.containers["c"].snapshot()
+	if len(streams) != 3 || len(s.Stats().Streams) != 3 {
+		t.Errorf("%d streams are taken up", len(streams))
+	}
+	for _, st := range streams {
+		<-st.intake.done
+	}
+	s.Quit()
+	if err := h.Close(context.Background()); err != nil {
+		t.Error(err)
+	}
+	s.Wait()
+}

@@ -1,0 +1,281 @@
+package docker_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/logplug/logplug/host/cmd/logplug/internal/docker"
+	"github.com/logplug/logplug/host/internal/engine"
+)
+
+// patience bounds each wait.
+const patience = time.Minute
+
+// image is the image of the tests' containers, which run puppet.
+const image = "puppet"
+
+// binaries are the programs of the tests: logplug, its drivers, and puppet.
+type binaries struct{ dir string }
+
+func (b *binaries) logplug() string { return filepath.Join(b.dir, "logplug") }
+func (b *binaries) drivers() string { return filepath.Join(b.dir, "drivers") }
+
+// buildDir is where they are, made and removed by TestMain.
+var buildDir string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "docker-test")
+	if err != nil {
+		panic(err)
+	}
+	buildDir = dir
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// build builds them, when the first test needs them.
+var build = sync.OnceValues(func() (*binaries, error) {
+	b := &binaries{buildDir}
+	for path, pkg := range map[string]string{
+		b.logplug():                              "host/cmd/logplug",
+		b.drivers() + "/logplug-driver-jsonfile": "drivers/jsonfile",
+		b.drivers() + "/logplug-driver-local":    "drivers/local",
+		b.drivers() + "/logplug-driver-nats":     "drivers/nats",
+		b.drivers() + "/logplug-driver-moody":    "host/cmd/logplug/internal/docker/testdata/moody",
+	} {
+		out, err := exec.Command("go", "build", "-o", path, "github.com/logplug/logplug/"+pkg).CombinedOutput()
+		if err != nil {
+			return b, fmt.Errorf("build %s: %w\n%s", pkg, err, out)
+		}
+	}
+	_, err := engine.Puppet(context.Background(), b.dir)
+	return b, err
+})
+
+func programs(t testing.TB) *binaries {
+	t.Helper()
+	b, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// rig is a daemon and the plugins that it uses.
+type rig struct {
+	*engine.Dockerd
+	t     testing.TB
+	bin   *binaries
+	state string
+
+	*served
+}
+
+// served is the process of the plugins.
+type served struct {
+	cmd    *exec.Cmd
+	exited chan struct{}
+	out    output
+}
+
+// newRig starts both.
+func newRig(t testing.TB) *rig {
+	t.Helper()
+	d := engine.StartDockerd(t)
+	r := &rig{Dockerd: d, t: t, bin: programs(t), state: filepath.Join(t.TempDir(), "state"), served: &served{}}
+	d.Import(image, filepath.Join(r.bin.dir, "puppet"))
+	r.start()
+	t.Cleanup(func() {
+		r.RemoveAll() // while somebody listens to the daemon
+		r.end(r.cmd, r.exited, syscall.SIGTERM)
+		if t.Failed() {
+			t.Logf("logplug docker serve printed:\n%s", r.out.tail())
+		}
+	})
+	return r
+}
+
+// on returns r for a subtest.
+func (r *rig) on(t testing.TB) *rig {
+	sub := *r
+	sub.Dockerd, sub.t = r.Dockerd.On(t), t
+	return &sub
+}
+
+// start starts the plugins, and waits until they are served.
+func (r *rig) start() {
+	r.t.Helper()
+	r.cmd = r.Inside(r.bin.logplug(), "docker", "serve", "--state-dir", r.state, "--plugin-dir", r.bin.drivers(),
+		"--docker-root", filepath.Join(r.Dir, "data"))
+	stderr, err := r.cmd.StderrPipe()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := r.cmd.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	ready := make(chan struct{})
+	cmd, exited := r.cmd, make(chan struct{})
+	r.exited = exited
+	go func() {
+		defer close(exited)
+		lines := bufio.NewScanner(stderr)
+		for lines.Scan() {
+			r.out.add(lines.Text())
+			if strings.Contains(lines.Text(), "DATA RACE") { // of a binary built with the race detector
+				r.t.Error("logplug docker serve reports a data race")
+			}
+			if strings.HasPrefix(lines.Text(), "logplug: ready") {
+				close(ready)
+			}
+		}
+		_ = cmd.Wait()
+	}()
+	select {
+	case <-ready:
+	case <-exited:
+		r.t.Fatalf("logplug docker serve ended:\n%s", r.out.tail())
+	case <-time.After(patience):
+		r.t.Fatal("logplug docker serve is not ready")
+	}
+}
+
+// end ends a process, if it runs, and waits for that.
+func (r *rig) end(cmd *exec.Cmd, exited chan struct{}, s syscall.Signal) {
+	_ = cmd.Process.Signal(s)
+	select {
+	case <-exited:
+	case <-time.After(patience):
+		_ = cmd.Process.Kill()
+		r.t.Error("logplug docker serve does not end")
+	}
+}
+
+// kill kills the plugins and starts them again.
+func (r *rig) kill() {
+	r.end(r.cmd, r.exited, syscall.SIGKILL)
+	r.start()
+}
+
+// stats asks for the statistics.
+func (r *rig) stats() (st docker.Stats) {
+	r.t.Helper()
+	c := http.Client{Timeout: patience, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", r.Path("/run/docker/plugins/logplug.sock"))
+		},
+	}}
+	resp, err := c.Get("http://plugin/stats")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(&st); err != nil {
+		r.t.Fatal(err)
+	}
+	return st
+}
+
+// pid returns the process of a driver.
+func (r *rig) pid(driver string) int {
+	for _, d := range r.stats().Host.Drivers {
+		if d.Driver == driver {
+			return d.Pid
+		}
+	}
+	return 0
+}
+
+// create makes a container with the plugin and options, which runs puppet.
+func (r *rig) create(name, plugin string, options []string, args ...string) {
+	r.t.Helper()
+	call := []string{"create", "--network=none", "--name", name, "--log-driver", plugin}
+	for _, o := range options {
+		call = append(call, "--log-opt", o)
+	}
+	r.Run(append(append(call, image), args...)...)
+}
+
+// run runs a container to its end.
+func (r *rig) run(name, plugin string, options []string, args ...string) {
+	r.t.Helper()
+	r.create(name, plugin, options, args...)
+	r.Run("start", name)
+	r.Run("wait", name)
+}
+
+// logs returns what docker logs prints on stdout and stderr.
+func (r *rig) logs(args ...string) (stdout, stderr string) {
+	r.t.Helper()
+	cmd := r.Docker(append([]string{"logs"}, args...)...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		r.t.Fatalf("docker logs %v: %v\n%s", args, err, errs.String())
+	}
+	return out.String(), errs.String()
+}
+
+// await waits until ok returns true.
+func (r *rig) await(what string, ok func() bool) {
+	r.t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(patience)
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			r.t.Fatalf("it does not happen: %s", what)
+		}
+	}
+}
+
+// output keeps the last lines that are added.
+type output struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (o *output) add(line string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.lines = append(o.lines, line); len(o.lines) > 400 {
+		o.lines = o.lines[100:]
+	}
+}
+
+func (o *output) tail() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return strings.Join(o.lines, "\n")
+}
+
+func (o *output) has(text string) bool { return strings.Contains(o.tail(), text) }
+
+// exitText returns what a failed command printed on stderr.
+func exitText(err error) string {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return string(exit.Stderr)
+	}
+	return ""
+}

@@ -1,0 +1,126 @@
+package docker
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/logplug/logplug/host/cmd/logplug/internal/docker/frame"
+	"github.com/logplug/logplug/shared/logdriver"
+)
+
+const (
+	// readPatience is for how long reading waits for what was written before.
+	readPatience = 3 * time.Second
+	// readTick is how often is looked for that.
+	readTick = 5 * time.Millisecond
+)
+
+// Read starts reading the log of a container.
+func (s *Service) Read(ctx context.Context, driver string, info logdriver.Info, cfg logdriver.ReadConfig) (*logdriver.LogWatcher, error) {
+	driver, info, err := s.resolve(ctx, driver, info)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	c := s.containers[info.ContainerID]
+	s.mu.Unlock()
+	if c != nil {
+		c.settle(ctx)
+		if _, l := c.snapshot(); l != nil {
+			r, ok := l.(logdriver.LogReader)
+			if !ok {
+				return nil, logdriver.ErrReadLogsNotSupported
+			}
+			w := r.ReadLogs(ctx, cfg)
+			if err := failure(w); !errors.Is(err, logdriver.ErrClosed) {
+				return w, err
+			}
+		}
+	}
+	w := s.host.ReadLogs(ctx, driver, info, cfg)
+	return w, failure(w)
+}
+
+// failure returns why a reading did not begin.
+func failure(w *logdriver.LogWatcher) error {
+	select {
+	case err := <-w.Err:
+		w.Close()
+		return err
+	default:
+		return nil
+	}
+}
+
+// settle waits until what the daemon has written is logged, for a while.
+func (c *container) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, readPatience)
+	defer cancel()
+	tick := time.NewTicker(readTick)
+	defer tick.Stop()
+	for !c.idle() {
+		select {
+		case <-tick.C:
+		case <-c.done:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (c *container) idle() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.streams {
+		if !s.idle() {
+			return false
+		}
+	}
+	return c.logger != nil
+}
+
+// flusher is what a stream of frames is written to.
+type flusher interface {
+	io.Writer
+	Flush() error
+}
+
+// copyFrames writes what w brings to out, until it ends.
+func (s *Service) copyFrames(out flusher, w *logdriver.LogWatcher, container string) error {
+	defer w.Close()
+	buffered := bufio.NewWriterSize(out, 64<<10)
+	var frames []byte
+	for m := range w.Msg {
+		if m.Err != nil {
+			s.log.Warn("a part of the log cannot be read", "container", container, "error", m.Err)
+		} else {
+			if m.Source != sources[0] && m.Source != sources[1] {
+				m.Source = sources[1] // the daemon shows no others; one is the host's, for drops
+			}
+			frames = frame.Append(frames[:0], m)
+			if _, err := buffered.Write(frames); err != nil {
+				return err
+			}
+		}
+		logdriver.PutMessage(m)
+		if len(w.Msg) == 0 {
+			if err := errors.Join(buffered.Flush(), out.Flush()); err != nil {
+				return err
+			}
+		}
+	}
+	err := errors.Join(buffered.Flush(), out.Flush())
+	select {
+	case failed := <-w.Err:
+		if !errors.Is(failed, logdriver.ErrNoLog) {
+			return fmt.Errorf("read the log of %s: %w", container, failed)
+		}
+	default:
+	}
+	return err
+}

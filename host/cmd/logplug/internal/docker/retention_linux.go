@@ -1,0 +1,106 @@
+package docker
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// originFile is beside a container's log and has the path of the container in the
+// daemon's data directory.
+const originFile = "origin"
+
+// remember makes the directory of a container's log, and notes where the daemon
+// keeps the container: the daemon does not say when it removes one.
+func (s *Service) remember(id string) error {
+	dir := filepath.Join(s.cfg.StateDir, logsDir, id)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if s.cfg.DockerRoot == "" {
+		return nil
+	}
+	origin := filepath.Join(s.cfg.DockerRoot, "containers", id)
+	if _, err := os.Stat(origin); err != nil {
+		return nil // of another daemon, or not to be seen from here
+	}
+	return os.WriteFile(filepath.Join(dir, originFile), []byte(origin), 0o600)
+}
+
+// tidy removes from time to time what nobody needs any more.
+func (s *Service) tidy() {
+	tick := time.NewTicker(tidyInterval)
+	defer tick.Stop()
+	since := make(map[*stream]time.Time)
+	for {
+		s.removeLogs()
+		s.endAbandoned(since)
+		select {
+		case <-tick.C:
+		case <-s.ctx.Done():
+			return
+		}
+	}
+}
+
+// removeLogs removes the logs of containers that the daemon has removed.
+func (s *Service) removeLogs() {
+	entries, err := os.ReadDir(filepath.Join(s.cfg.StateDir, logsDir))
+	if err != nil {
+		return // there are none so far
+	}
+	for _, e := range entries {
+		dir := filepath.Join(s.cfg.StateDir, logsDir, e.Name())
+		if !s.orphaned(e.Name(), dir) {
+			continue
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			s.log.Warn("the log of a container that was removed stays", "error", err)
+			continue
+		}
+		s.log.Debug("removed the log of a container that was removed", "container", e.Name())
+	}
+}
+
+// orphaned tells whether the container was seen in the daemon's data directory, and is
+// gone.
+func (s *Service) orphaned(id, dir string) bool {
+	s.mu.Lock()
+	_, used := s.containers[id]
+	s.mu.Unlock()
+	text, err := os.ReadFile(filepath.Join(dir, originFile))
+	if used || err != nil {
+		return false
+	}
+	origin := strings.TrimSpace(string(text))
+	// A data directory that is not mounted at present has no containers at all.
+	if _, err := os.Stat(filepath.Dir(origin)); err != nil {
+		return false
+	}
+	_, err = os.Stat(origin)
+	return errors.Is(err, os.ErrNotExist)
+}
+
+// endAbandoned ends streams whose end the daemon could not tell.
+func (s *Service) endAbandoned(since map[*stream]time.Time) {
+	s.mu.Lock()
+	streams := make([]*stream, 0, len(s.streams))
+	for _, st := range s.streams {
+		streams = append(streams, st)
+	}
+	s.mu.Unlock()
+	now := time.Now()
+	for _, st := range streams {
+		if st.abandoned(now, since) {
+			s.log.Warn("the container has ended, and the daemon has not said so", "container", st.Info.ID())
+			st.intake.stop()
+		}
+	}
+	for st := range since {
+		if st.full() {
+			delete(since, st)
+		}
+	}
+}

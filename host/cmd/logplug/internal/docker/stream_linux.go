@@ -1,0 +1,126 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// stream is the output of one run of a container: what comes through one FIFO.
+type stream struct {
+	record
+	dir      string
+	journal  *journal
+	position *positionFile
+	intake   *intake
+	cancel   context.CancelFunc // ends the intake
+	filled   chan struct{}      // closed when nothing more comes into the journal
+}
+
+// openStream opens the state in dir and the FIFO.
+func openStream(dir string, r record, p *processes, log hclog.Logger) (s *stream, err error) {
+	s = &stream{record: r, dir: dir, filled: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	if s.journal, err = openJournal(filepath.Join(dir, journalFile)); err != nil {
+		return nil, err
+	}
+	if s.position, err = openPosition(filepath.Join(dir, positionName)); err != nil {
+		return nil, err
+	}
+	s.align()
+	fifo, err := openFIFO(r.File)
+	if err != nil {
+		return nil, err
+	}
+	s.intake = &intake{
+		journal: s.journal, container: r.Info.ContainerID, processes: p, fifo: fifo, log: log,
+		hasty: r.Info.Config["mode"] == "non-blocking",
+		done:  make(chan struct{}), stopping: make(chan struct{}),
+	}
+	return s, nil
+}
+
+// align makes the journal and the position agree, before the journal grows: one that
+// was begun anew may have a position from before.
+func (s *stream) align() {
+	at := s.position.load()
+	if offset := s.journal.begin(at.offset); offset != at.offset {
+		at.offset, at.part = offset, 0
+		s.position.store(at)
+	}
+}
+
+// begin starts the intake, which ends with the FIFO or with ctx.
+func (s *stream) begin(ctx context.Context) {
+	ctx, s.cancel = context.WithCancel(ctx)
+	go func() {
+		defer close(s.intake.done)
+		defer s.cancel()
+		if s.intake.run(ctx) {
+			close(s.filled) // before done
+		}
+	}()
+}
+
+// idle tells whether what the daemon has written so far is logged.
+func (s *stream) idle() bool {
+	_, unread := s.journal.bytes()
+	return unread == 0 && (s.full() || s.intake.pending() == 0)
+}
+
+// close lets go of the files. The intake must have ended, or not have begun.
+func (s *stream) close() error {
+	var errs []error
+	if s.intake != nil && s.intake.fifo != nil {
+		_ = s.intake.fifo.Close() // an intake that has ended did that
+	}
+	if s.journal != nil {
+		errs = append(errs, s.journal.close())
+	}
+	if s.position != nil {
+		errs = append(errs, s.position.close())
+	}
+	return errors.Join(errs...)
+}
+
+// remove forgets the stream.
+func (s *stream) remove() error {
+	// A directory whose name says that it is not complete is no stream's.
+	gone := s.dir + newSuffix
+	return errors.Join(os.RemoveAll(gone), os.Rename(s.dir, gone), os.RemoveAll(gone))
+}
+
+// full tells whether nothing more will come.
+func (s *stream) full() bool {
+	select {
+	case <-s.filled:
+		return true
+	default:
+		return false
+	}
+}
+
+// abandoned tells whether the container ended long ago without the daemon having
+// said so: it could not reach the service then, and will not try again.
+func (s *stream) abandoned(now time.Time, since map[*stream]time.Time) bool {
+	if s.full() || s.intake.stopped() || s.intake.processes.state(s.Info.ContainerID) != dead || s.intake.pending() > 0 {
+		delete(since, s)
+		return false
+	}
+	began, ok := since[s]
+	if !ok {
+		since[s] = now
+		return false
+	}
+	return now.Sub(began) >= abandonedAfter
+}
+
+const abandonedAfter = time.Minute

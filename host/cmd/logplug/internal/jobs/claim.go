@@ -1,0 +1,124 @@
+package jobs
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// RunningError reports that a job cannot be replaced or removed because it is
+// still running.
+type RunningError struct {
+	ID  string
+	PID int
+}
+
+func (e *RunningError) Error() string {
+	return fmt.Sprintf("job %s is still running (logplug process %d)", e.ID, e.PID)
+}
+
+// DriverChangedError reports that an id belongs to a finished job whose log
+// another driver keeps.
+type DriverChangedError struct{ ID, Has, Wants string }
+
+func (e *DriverChangedError) Error() string {
+	return fmt.Sprintf("job %s has a log in driver %s, which driver %s cannot add to; choose another id, or remove the job with: logplug rm %s",
+		e.ID, e.Has, e.Wants, e.ID)
+}
+
+// Claim is the right to run a job under an id.
+type Claim struct {
+	store    *Store
+	job      Job
+	previous *Job // the finished job that had the id before
+}
+
+// Claim makes j the job of j.ID and this process its host. It fills in Format,
+// HostPID, HostStart and Created. The id of a finished job can be
+// claimed again: its log is added to.
+func (s *Store) Claim(j Job) (*Claim, error) {
+	if err := CheckID(j.ID); err != nil {
+		return nil, err
+	}
+	unlock, err := s.lock()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	previous, err := s.Get(j.ID)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		previous = nil
+	case err != nil:
+		return nil, err
+	case previous.Active():
+		return nil, &RunningError{ID: j.ID, PID: previous.HostPID}
+	case previous.Driver != j.Driver:
+		return nil, &DriverChangedError{ID: j.ID, Has: previous.Driver, Wants: j.Driver}
+	}
+	s.sweep()
+	j.Format, j.HostPID, j.HostStart = format, os.Getpid(), identity(os.Getpid())
+	j.Created = time.Now()
+	if err := s.put(&j); err != nil {
+		return nil, fmt.Errorf("write the record of job %s: %w", j.ID, err)
+	}
+	return &Claim{store: s, job: j, previous: previous}, nil
+}
+
+// Started notes that the command runs as process pid, and which driver keeps a copy
+// of its log, if one does.
+func (c *Claim) Started(pid int, cache string) error {
+	c.job.CommandPID, c.job.Cache = pid, cache
+	return c.write()
+}
+
+// Finish notes the end of the job, and what is missing in the log and in its copy.
+func (c *Claim) Finish(code int, trouble, cacheTrouble string) error {
+	c.job.Ended, c.job.ExitCode, c.job.Trouble, c.job.CacheTrouble = time.Now(), code, trouble, cacheTrouble
+	return c.write()
+}
+
+// Abandon takes the claim back: the command was never started. What the id stood
+// for before is restored.
+func (c *Claim) Abandon() error {
+	if c.previous != nil {
+		c.job = *c.previous
+		return c.write()
+	}
+	unlock, err := c.store.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return c.store.remove(c.job.ID)
+}
+
+func (c *Claim) write() error {
+	unlock, err := c.store.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := c.store.put(&c.job); err != nil {
+		return fmt.Errorf("write the record of job %s: %w", c.job.ID, err)
+	}
+	return nil
+}
+
+// sweep removes what writers left that were killed while writing. It is called
+// with the lock, so that none is at it.
+func (s *Store) sweep() {
+	entries, err := os.ReadDir(s.recordDir())
+	if err != nil {
+		return // the writing that follows says what is wrong
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), tempPrefix) {
+			os.Remove(filepath.Join(s.recordDir(), e.Name()))
+		}
+	}
+}

@@ -1,0 +1,2 @@
+// Package render writes messages that were read back to the outputs of a command.
+package render

@@ -1,0 +1,213 @@
+package host
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/logplug/logplug/shared/wire"
+)
+
+// pressBytes is how much may wait for the sender before it is told to hurry.
+const pressBytes = 64 << 10
+
+// press returns the session to hurry when much has come to wait for its sender.
+// It is called with l.mu.
+func (l *logger) press() *session {
+	if l.pressing || !l.queued || l.queue.Bytes()-l.inflight < pressBytes {
+		return nil
+	}
+	l.pressing = true
+	return l.session
+}
+
+// schedule returns the session to hand l to with enqueue, or nil if there is
+// nothing to send now. It is called with l.mu.
+func (l *logger) schedule() *session {
+	if l.session == nil || l.paused || l.queued || l.inflight >= l.window || !l.queue.Unsent() ||
+		l.suspect.limit > 0 && l.inflight > 0 {
+		return nil
+	}
+	l.queued = true
+	return l.session
+}
+
+// fill moves messages into w, up to limit bytes, for the sender of s. It reports
+// whether more could be sent at once.
+func (l *logger) fill(s *session, w *wire.WriteRequest, limit int) (more bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.session != s {
+		return false
+	}
+	l.pressing = false
+	if l.paused || l.suspect.limit > 0 && (l.inflight > 0 || !s.mayProbe(l)) {
+		l.queued = false
+		return false
+	}
+	// A message that exceeds the window or the frame goes alone.
+	force := l.inflight == 0 && w.Len() == 0
+	n, err := l.driver.host.spool.take(l.queue, w, l.id, min(limit, l.window-l.inflight), force, l.suspect.until(l.queue))
+	if err != nil {
+		l.queued = false
+		l.blocked.set(err.Error())
+		l.driver.log.Error("messages cannot be read from the spool", "logger", l.label(), "error", err)
+		return false
+	}
+	if n > 0 && l.inflight == 0 {
+		l.counts.progress = time.Now()
+	}
+	l.inflight += n
+	l.everSent = max(l.everSent, l.queue.Sent())
+	l.queued = l.queue.Unsent() && l.inflight < l.window
+	if n == 0 && l.queued && w.Len() == 0 {
+		l.queued = false // the rest of the window is too small for the next message
+	}
+	return l.queued
+}
+
+// settle takes an acknowledgement. An error means that the driver violates the
+// protocol.
+func (l *logger) settle(s *session, a *wire.Ack) error {
+	if len(a.Failures) > 0 {
+		l.setAside(s, a)
+	}
+	l.mu.Lock()
+	if l.session != s {
+		l.mu.Unlock()
+		return nil
+	}
+	if a.Seq > l.queue.Sent() || a.Seq < l.queue.Acked() {
+		err := fmt.Errorf("acknowledgement of message %d of logger %s, expected %d to %d",
+			a.Seq, l.label(), l.queue.Acked(), l.queue.Sent())
+		l.mu.Unlock()
+		return err
+	}
+	failures := l.newFailures(a)
+	failed := l.countFailures(failures)
+	messages, size := l.driver.host.spool.ack(l.queue, a.Seq)
+	l.inflight -= size
+	l.suspect.progress(l.queue)
+	l.counts.settle(messages, size, failed)
+	if messages > 0 || a.Blocked != "" {
+		l.counts.progress = time.Now()
+	}
+	l.blocked.set(a.Blocked)
+	l.room.free(int64(messages), size)
+	if messages > 0 {
+		s.progressed.Store(true)
+	}
+	probed := l.inflight == 0
+	next := l.schedule()
+	l.notify()
+	l.mu.Unlock()
+	if probed {
+		s.endProbe(l)
+	}
+	if next != nil {
+		next.enqueue(l)
+	}
+	if n := len(failures); n > 0 {
+		l.driver.log.Error("driver rejected messages", "logger", l.label(), "messages", n,
+			"first", failures[0].Seq, "last", failures[n-1].Seq, "reason", failures[n-1].Reason)
+	}
+	return nil
+}
+
+// setAside writes the messages that a gives up to the file of dead letters, before
+// they leave the spool: whenever this process is killed, one of both has them.
+func (l *logger) setAside(s *session, a *wire.Ack) {
+	var letters []DeadLetter
+	l.mu.Lock()
+	if l.session == s && a.Seq >= l.queue.Acked() && a.Seq <= l.queue.Sent() {
+		letters = l.deadLetters(l.newFailures(a))
+	}
+	l.mu.Unlock()
+	l.driver.host.letters.add(letters)
+}
+
+// newFailures returns the failures that a newly settles, in order and each once.
+func (l *logger) newFailures(a *wire.Ack) []wire.Failure {
+	list := slices.DeleteFunc(a.Failures, func(f wire.Failure) bool {
+		return f.Seq <= l.queue.Acked() || f.Seq > a.Seq
+	})
+	slices.SortStableFunc(list, func(f, g wire.Failure) int { return cmp.Compare(f.Seq, g.Seq) })
+	list = slices.CompactFunc(list, func(f, g wire.Failure) bool { return f.Seq == g.Seq })
+	if n := len(list); n > 0 {
+		l.counts.lastFailure = list[n-1].Reason
+	}
+	return list
+}
+
+// countFailures returns what the spool holds of the messages that a driver
+// rejects: it may name some that were dropped. It is called with l.mu.
+func (l *logger) countFailures(failures []wire.Failure) (c counter) {
+	if len(failures) == 0 {
+		return c
+	}
+	seqs := make([]uint64, len(failures))
+	for i := range failures {
+		seqs[i] = failures[i].Seq
+	}
+	c.add(l.driver.host.spool.measure(l.queue, seqs))
+	return c
+}
+
+// attach connects the logger to a new process of its driver, and sends again
+// what that does not hold. It returns false if the logger is gone, or s has a
+// successor, which has the logger or is about to open it.
+func (l *logger) attach(s *session, o opened) bool {
+	l.mu.Lock()
+	if l.gone || s.retired.Load() {
+		l.mu.Unlock()
+		return false
+	}
+	if s.ctx.Err() != nil { // its successor attaches l, or has done so
+		l.mu.Unlock()
+		return true
+	}
+	if o.lastSeq > l.everSent {
+		l.driver.log.Warn("driver claims to hold messages that were never sent; ignoring it",
+			"logger", l.label(), "claimed", o.lastSeq, "sent", l.everSent)
+		o.lastSeq = 0
+	}
+	if o.lastSeq > l.queue.Acked() {
+		messages, size := l.driver.host.spool.ack(l.queue, o.lastSeq)
+		l.counts.acked.add(messages, size)
+		l.room.free(int64(messages), size)
+	}
+	l.counts.resent += l.queue.Sent() - l.queue.Acked()
+	l.queue.Rewind()
+	l.session, l.id, l.window, l.inflight, l.queued, l.pressing, l.paused = s, o.id, o.window, 0, false, false, false
+	if l.overflow.drop == dropOldest {
+		l.window = min(l.window, l.overflow.bytes/2) // what is on its way cannot be dropped
+	}
+	l.blocked.set("")
+	next := l.schedule()
+	l.notify()
+	l.mu.Unlock()
+	if next != nil {
+		next.enqueue(l)
+	}
+	return true
+}
+
+// detach tells the logger that the process behind s is gone.
+func (l *logger) detach(s *session, reason string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.session == s {
+		l.session = nil
+	}
+	l.blocked.set(reason)
+}
+
+// setBlocked records why no process has the logger open, unless one has meanwhile.
+func (l *logger) setBlocked(reason string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.session == nil {
+		l.blocked.set(reason)
+	}
+}

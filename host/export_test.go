@@ -1,0 +1,4 @@
+package host
+
+// RaceDetector is raceDetector for the tests outside the package.
+var RaceDetector = raceDetector

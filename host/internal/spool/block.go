@@ -1,0 +1,78 @@
+package spool
+
+import (
+	"errors"
+
+	"github.com/logplug/logplug/shared/wire"
+	"google.golang.org/grpc/mem"
+)
+
+// ErrFull is returned where there is no room for another block.
+var ErrFull = errors.New("spool has no room")
+
+// Store makes the blocks that queues keep their messages in. Its methods may be
+// called from any goroutine.
+type Store interface {
+	// Alloc returns a block for messages from the sequence first on, with room
+	// for need bytes or more, want if that is possible. The error is ErrFull, or
+	// says what is wrong with the store.
+	Alloc(stream Stream, first uint64, want, need int) (Block, error)
+}
+
+// Block is a piece of memory that belongs to one queue until Free.
+type Block interface {
+	// Room returns the block's memory: length 0, and a capacity that
+	// appending must not exceed.
+	Room() []byte
+	// Check returns the seed of entries' checksums; without checked, entries
+	// have none.
+	Check() (seed uint32, checked bool)
+	// Appended takes note that the message seq, right behind the one before, is in
+	// the block.
+	Appended(seq uint64)
+	// Settled takes note that everything up to seq is settled.
+	Settled(seq uint64)
+	// Dropped takes note that the messages from first up to the block's own were
+	// dropped on purpose.
+	Dropped(first uint64)
+	// Free gives the block back.
+	Free()
+}
+
+// Lender is a Block whose memory can be sent without a copy. Where memory is a part of
+// a file it cannot: what gRPC forgets to give back would be lost to the file.
+type Lender interface {
+	Block
+	// Lend returns n bytes from off on, which stay as they are after Free until the
+	// buffer is freed, too.
+	Lend(off, n int) mem.Buffer
+}
+
+// Stream identifies a sequence space.
+type Stream [16]byte
+
+// Memory is a Store in the process's memory.
+type Memory struct{}
+
+// memoryBlock counts who uses its memory.
+type memoryBlock struct {
+	mem  []byte
+	uses mem.Buffer
+}
+
+// Alloc implements Store. It never fails.
+func (Memory) Alloc(_ Stream, _ uint64, want, need int) (Block, error) {
+	buf := wire.Buffers().Get(max(want, need))
+	*buf = (*buf)[:cap(*buf)]
+	return &memoryBlock{*buf, mem.NewBuffer(buf, wire.Buffers())}, nil
+}
+
+func (b *memoryBlock) Room() []byte          { return b.mem[:0] }
+func (b *memoryBlock) Check() (uint32, bool) { return 0, false }
+func (b *memoryBlock) Appended(uint64)       {}
+func (b *memoryBlock) Settled(uint64)        {}
+func (b *memoryBlock) Dropped(uint64)        {}
+func (b *memoryBlock) Free()                 { b.uses.Free() }
+
+// Lend implements Lender.
+func (b *memoryBlock) Lend(off, n int) mem.Buffer { return b.uses.Slice(off, off+n) }

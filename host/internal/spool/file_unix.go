@@ -1,0 +1,89 @@
+//go:build unix
+
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// file is a medium: a file that is mapped whole.
+type file struct {
+	f     *os.File
+	mem   []byte
+	grown int
+}
+
+func mapFile(path string, limit int) (medium, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	m, err := mapOpened(f, limit)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return m, nil
+}
+
+func mapOpened(f *os.File, limit int) (*file, error) {
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	size, err := roundSize(limit, st.Size())
+	if err != nil {
+		return nil, err
+	}
+	// The file is sparse: room on the disk is taken by Grow.
+	if err := f.Truncate(int64(size)); err != nil {
+		return nil, err
+	}
+	mem, err := unix.Mmap(int(f.Fd()), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("map %s: %w", f.Name(), err)
+	}
+	return &file{f: f, mem: mem}, nil
+}
+
+func (m *file) Bytes() []byte { return m.mem }
+
+// Grow takes room on the disk, because running out of it when mapped memory is
+// written to would end the process.
+func (m *file) Grow(n int) error {
+	if n <= m.grown {
+		return nil
+	}
+	if err := allocate(m.f, int64(m.grown), int64(n-m.grown)); err != nil {
+		return fmt.Errorf("take %d bytes for %s: %w", n-m.grown, m.f.Name(), err)
+	}
+	m.grown = n
+	return nil
+}
+
+func (m *file) Sync() error {
+	if err := unix.Msync(m.mem, unix.MS_SYNC); err != nil {
+		return fmt.Errorf("sync %s: %w", m.f.Name(), err)
+	}
+	return nil
+}
+
+func (m *file) Close() error { return errors.Join(unix.Munmap(m.mem), m.f.Close()) }
+
+func lockFileAt(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		err = ErrInUse
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}

@@ -1,0 +1,85 @@
+package host
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// busyLoggers is how many loggers with messages end a linger.
+	busyLoggers = 128
+	// maxUnanswered is how many requests leave at once before an answer is waited
+	// for.
+	maxUnanswered = 4
+	// manyLoggers is the number of loggers in use above which batches are made for
+	// their sake: each of them has little to say, and alone would cost as much as
+	// a batch.
+	manyLoggers = 200
+	// lingerPerLogger is how long messages then wait, for each logger in use.
+	lingerPerLogger = 4 * time.Microsecond
+	// usePeriod is the time in which a logger has to log to be in use.
+	usePeriod = 100 * time.Millisecond
+)
+
+// linger decides when messages leave that do not fill a request. The stream
+// clocks itself: what comes while the driver owes few answers leaves at once, and
+// what comes later leaves with its next answer, as one request. Where a great many
+// loggers are in use it leaves at intervals. The session's mutex guards a linger.
+type linger struct {
+	max time.Duration // longest wait; none if it is not positive
+
+	unanswered int  // requests since the driver's last answer
+	gathering  bool // what comes has to wait
+	patient    bool // answers do not end the wait
+
+	period uint64 // counts usePeriods
+	began  time.Time
+	used   int // loggers in use in this period
+	before int // in the one before
+}
+
+// use counts a logger as in use; seen is the period in which it was counted last. It
+// is atomic because a process that has ended and its successor may count at once.
+func (g *linger) use(seen *atomic.Uint64) {
+	if seen.Load() != g.period {
+		seen.Store(g.period)
+		g.used++
+	}
+}
+
+// left takes note that a request leaves now. What comes next may have to wait.
+func (g *linger) left(now time.Time) {
+	if since := now.Sub(g.began); since >= usePeriod {
+		g.before = g.used
+		if since >= 2*usePeriod {
+			g.before = 0
+		}
+		g.period++
+		g.used, g.began = 0, now
+	}
+	g.unanswered++
+	g.patient = max(g.used, g.before) > manyLoggers
+	g.gathering = g.max > 0 && (g.patient || g.unanswered >= maxUnanswered)
+}
+
+// limit returns how long the wait that has begun may last, 0 if there is none.
+func (g *linger) limit() time.Duration {
+	if !g.gathering {
+		return 0
+	}
+	if g.patient {
+		return min(g.max, time.Duration(max(g.used, g.before))*lingerPerLogger)
+	}
+	return g.max
+}
+
+// over ends the wait: its time is up.
+func (g *linger) over() { g.gathering = false }
+
+// answered ends the wait if the driver's answer is what it is for.
+func (g *linger) answered() {
+	g.unanswered = 0
+	if !g.patient {
+		g.gathering = false
+	}
+}

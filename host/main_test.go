@@ -1,0 +1,193 @@
+package host_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/logplug/logplug/host"
+	"github.com/logplug/logplug/shared/logdriver"
+	"go.uber.org/goleak"
+)
+
+// plugins is the directory with the drivers that the tests use, built once.
+var plugins string
+
+// envPlugins passes plugins on to processes of this binary.
+const envPlugins = "LOGPLUG_TEST_PLUGINS"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(envVictim) != "" {
+		fmt.Fprintln(os.Stderr, runVictim(os.Getenv(envPlugins)))
+		os.Exit(1)
+	}
+	dir, err := os.MkdirTemp("", "logplug-host-test-")
+	if err != nil {
+		panic(err)
+	}
+	plugins = dir
+	for _, name := range []string{"sink", "discard", "probe"} {
+		build("../sdk/testdrivers/"+name, name)
+	}
+	build("../drivers/jsonfile", "jsonfile")
+	build("../drivers/local", "local")
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		os.RemoveAll(dir)
+		os.Exit(code)
+	}))
+}
+
+func build(pkg, name string) {
+	out, err := exec.Command("go", "build", "-o", filepath.Join(plugins, "logplug-driver-"+name), pkg).CombinedOutput()
+	if err != nil {
+		panic(fmt.Sprintf("building %s: %v\n%s", pkg, err, out))
+	}
+}
+
+// newHost returns a host that is closed at the end of the test, when every
+// counter must add up.
+func newHost(t *testing.T, change func(*host.Config)) *host.Host {
+	t.Helper()
+	h, err := host.New(hostConfig(t, change))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		checkStats(t, h.Stats())
+		ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+		defer cancel()
+		if err := h.Close(ctx); err != nil {
+			t.Error(err)
+		}
+		if st := h.Stats(); st.SpooledMessages != 0 || st.SpooledBytes != 0 {
+			t.Errorf("after Close the spools are said to hold %d messages, %d bytes", st.SpooledMessages, st.SpooledBytes)
+		}
+	})
+	return h
+}
+
+func hostConfig(t *testing.T, change func(*host.Config)) host.Config {
+	cfg := host.Config{
+		PluginDirs: []string{plugins},
+		Logger:     hclog.New(&hclog.LoggerOptions{Output: testWriter{t}, Level: hclog.Debug}),
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	return cfg
+}
+
+// testWriter writes to the test's log.
+type testWriter struct{ t *testing.T }
+
+func (w testWriter) Write(p []byte) (int, error) {
+	w.t.Logf("%s", p)
+	return len(p), nil
+}
+
+// checkStats asserts the balance that package host promises.
+func checkStats(t *testing.T, st host.Stats) {
+	t.Helper()
+	for _, d := range st.Drivers {
+		for _, l := range d.Loggers {
+			if sum := l.Acked.Messages + l.Dropped.Messages + l.Failed.Messages + l.Spooled.Messages; sum != l.Accepted.Messages {
+				t.Errorf("logger %s: accepted %d, but acked %d + dropped %d + failed %d + spooled %d = %d", l.Logger,
+					l.Accepted.Messages, l.Acked.Messages, l.Dropped.Messages, l.Failed.Messages, l.Spooled.Messages, sum)
+			}
+			if sum := l.Acked.Bytes + l.Dropped.Bytes + l.Failed.Bytes + l.Spooled.Bytes; sum != l.Accepted.Bytes {
+				t.Errorf("logger %s: accepted %d bytes, but acked %d + dropped %d + failed %d + spooled %d = %d", l.Logger,
+					l.Accepted.Bytes, l.Acked.Bytes, l.Dropped.Bytes, l.Failed.Bytes, l.Spooled.Bytes, sum)
+			}
+		}
+	}
+}
+
+func open(t *testing.T, h *host.Host, driver string, info logdriver.Info) host.Logger {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	defer cancel()
+	l, err := h.Open(ctx, driver, info)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// sinkInfo describes a logger of the sink driver. It returns the sink's file.
+func sinkInfo(t *testing.T, config map[string]string) (logdriver.Info, string) {
+	file := filepath.Join(t.TempDir(), "sink.txt")
+	info := logdriver.Info{ContainerName: "c", Config: map[string]string{"file": file}}
+	for k, v := range config {
+		info.Config[k] = v
+	}
+	return info, file
+}
+
+func logLine(t *testing.T, l logdriver.Logger, format string, args ...any) {
+	t.Helper()
+	if err := l.Log(message(format, args...)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func message(format string, args ...any) *logdriver.Message {
+	m := logdriver.NewMessage()
+	m.Line = fmt.Appendf(m.Line, format, args...)
+	m.Source = "stdout"
+	return m
+}
+
+// lines returns what a sink's file holds.
+func lines(t *testing.T, file string) []string {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Split(strings.TrimSuffix(string(b), "\n"), "\n")
+}
+
+// eventually waits until ok returns true, for at most a minute.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.After(60 * time.Second)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("timed out waiting for %s", what)
+		}
+	}
+}
+
+// freeze stops a process. The signal alone does not: a thread must take it first.
+func freeze(t *testing.T, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if runtime.GOOS != "linux" {
+		return
+	}
+	eventually(t, "the process to stop", func() bool {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		return err != nil || bytes.Contains(stat, []byte(") T ")) // it may have been replaced already
+	})
+}
+
+func testContext(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}

@@ -1,0 +1,238 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/logplug/logplug/shared/logdriver"
+	pb "github.com/logplug/logplug/shared/proto/logplug/v1"
+	"github.com/logplug/logplug/shared/wire"
+	"google.golang.org/grpc"
+)
+
+// ReadLogs implements logdriver.LogReader. What this logger accepted before
+// the call is part of the past, unless the driver is blocked: then what it has
+// stored is. It waits for the driver to have taken its position, for at most
+// twice Timeouts.Call.
+func (l readingLogger) ReadLogs(ctx context.Context, cfg logdriver.ReadConfig) *logdriver.LogWatcher {
+	if err := l.settleForReading(ctx); err != nil {
+		return failedWatcher(err)
+	}
+	l.mu.Lock()
+	s, id, closing := l.session, l.id, l.closing
+	l.mu.Unlock()
+	if closing {
+		return failedWatcher(fmt.Errorf("reading logger %s: %w; use Host.ReadLogs", l.label(), logdriver.ErrClosed))
+	}
+	if s == nil {
+		return failedWatcher(fmt.Errorf("reading logger %s: %w; it is being replaced, try again", l.label(), wire.ErrUnavailable))
+	}
+	return s.readLogs(ctx, l.label(), &pb.ReadLogsRequest{
+		Log: &pb.ReadLogsRequest_Logger{Logger: id}, Config: wire.ReadConfigToProto(cfg),
+	})
+}
+
+// settleForReading waits until the driver has what was accepted so far. A
+// driver that is blocked is read as it is.
+func (l *logger) settleForReading(ctx context.Context) error {
+	wait, cancel := context.WithTimeout(ctx, l.driver.host.cfg.Timeouts.Call)
+	defer cancel()
+	l.mu.Lock()
+	blocked := l.blocked.reason != "" && l.session != nil
+	l.mu.Unlock()
+	if blocked {
+		return nil
+	}
+	if err := l.waitSettled(wait); err != nil && ctx.Err() != nil {
+		return err
+	}
+	return nil
+}
+
+func failedWatcher(err error) *logdriver.LogWatcher {
+	w := logdriver.NewLogWatcher()
+	w.Fail(err)
+	close(w.Msg)
+	return w
+}
+
+// readLogs starts a reading and returns once the driver has begun it.
+func (s *session) readLogs(ctx context.Context, label string, req *pb.ReadLogsRequest) *logdriver.LogWatcher {
+	ctx, cancel := context.WithCancelCause(ctx)
+	unlink := context.AfterFunc(s.readers, func() {
+		cancel(fmt.Errorf("%w: %w; read again", wire.ErrUnavailable, context.Cause(s.readers)))
+	})
+	r := &reading{session: s, label: label, ctx: ctx, cancel: cancel, watcher: logdriver.NewLogWatcher()}
+	if err := r.start(req); err != nil {
+		unlink()
+		cancel(err)
+		return failedWatcher(err)
+	}
+	started := s.driver.host.startReading(func() {
+		defer unlink()
+		r.pump()
+	})
+	if !started {
+		unlink()
+		cancel(errHostClosed)
+		return failedWatcher(errHostClosed)
+	}
+	return r.watcher
+}
+
+// startReading runs f in a goroutine that Close waits for. It returns false if
+// Close has begun.
+func (h *Host) startReading(f func()) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return false
+	}
+	h.readings.Go(f)
+	return true
+}
+
+// reading moves one ReadLogs stream into a watcher.
+type reading struct {
+	session *session
+	label   string
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	stream  grpc.ServerStreamingClient[pb.ReadLogsResponse]
+	watcher *logdriver.LogWatcher
+	batch   int // messages in the batch before
+}
+
+var errConsumerGone = errors.New("the consumer closed the watcher")
+
+// start waits for the driver's response header, which says that the reading's
+// position is taken.
+func (r *reading) start(req *pb.ReadLogsRequest) error {
+	limit := r.session.driver.host.cfg.Timeouts.Call
+	late := time.AfterFunc(limit, func() {
+		r.session.unanswered()
+		r.cancel(fmt.Errorf("no answer within %v: %w", limit, context.DeadlineExceeded))
+	})
+	defer late.Stop()
+	stream, err := r.session.client.ReadLogs(r.ctx, req)
+	if err != nil {
+		return r.explain(err)
+	}
+	r.stream = stream
+	// Header has no error of its own: the stream's end is seen by the pump.
+	if _, err := stream.Header(); err != nil {
+		return r.explain(err)
+	}
+	return nil
+}
+
+// explain turns the stream's error into what the reader should see; nil for an
+// end that the consumer asked for.
+func (r *reading) explain(err error) error {
+	cause := context.Cause(r.ctx)
+	switch {
+	case errors.Is(cause, errConsumerGone), cause == nil && errors.Is(err, errConsumerGone):
+		return nil
+	case cause != nil:
+		err = cause
+	default:
+		if err = wire.FromStatus(r.session.driver.name, err); timedOut(r.ctx, err) {
+			err = context.DeadlineExceeded
+		}
+	}
+	return fmt.Errorf("reading the log of %s from driver %s: %w", r.label, r.session.driver.name, err)
+}
+
+func (r *reading) pump() {
+	w := r.watcher
+	defer close(w.Msg)
+	defer r.cancel(io.EOF)
+	gone := make(chan struct{})
+	defer close(gone)
+	go func() {
+		select {
+		case <-w.WatchClose():
+			r.cancel(errConsumerGone)
+		case <-gone:
+		}
+	}()
+	var (
+		resp wire.ReadLogsResponse
+		dec  wire.Decoder
+		load backlog
+	)
+	defer resp.Free()
+	for {
+		if err := r.stream.RecvMsg(&resp); err != nil {
+			if !errors.Is(err, io.EOF) {
+				r.fail(err)
+			}
+			return
+		}
+		if err := r.deliver(&resp, &dec, &load); err != nil {
+			r.fail(err)
+			return
+		}
+	}
+}
+
+func (r *reading) fail(err error) {
+	if err := r.explain(err); err != nil {
+		r.watcher.Fail(err)
+	}
+}
+
+func (r *reading) deliver(resp *wire.ReadLogsResponse, dec *wire.Decoder, load *backlog) error {
+	if r.watcher.Batching() {
+		return r.deliverBatch(resp, dec)
+	}
+	for {
+		m := logdriver.NewMessage()
+		ok, err := resp.Next(dec, m)
+		if err != nil || !ok {
+			logdriver.PutMessage(m)
+			return err
+		}
+		if !load.makeRoom(r.ctx, r.watcher, m) || !r.watcher.Send(r.ctx, m) {
+			logdriver.PutMessage(m)
+			return errConsumerGone
+		}
+	}
+}
+
+// deliverBatch hands over what resp holds as batches of up to maxHandedBytes; how
+// many of them wait is bounded by the watcher.
+func (r *reading) deliverBatch(resp *wire.ReadLogsResponse, dec *wire.Decoder) error {
+	for more := true; more; {
+		var batch []*logdriver.Message
+		var err error
+		batch, more, err = r.nextBatch(resp, dec)
+		if len(batch) > 0 && r.watcher.SendBatch(r.ctx, batch) < len(batch) {
+			return errConsumerGone
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// nextBatch decodes messages of resp, and tells whether there may be more.
+func (r *reading) nextBatch(resp *wire.ReadLogsResponse, dec *wire.Decoder) (batch []*logdriver.Message, more bool, err error) {
+	batch = make([]*logdriver.Message, 0, r.batch)
+	for size := 0; size < maxHandedBytes; {
+		m := logdriver.NewMessage()
+		ok, err := resp.Next(dec, m)
+		if err != nil || !ok {
+			logdriver.PutMessage(m)
+			r.batch = max(r.batch, len(batch)) // the next will be alike
+			return batch, false, err
+		}
+		batch = append(batch, m)
+		size += memoryOf(m)
+	}
+	return batch, true, nil
+}

@@ -1,0 +1,223 @@
+package host_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/logplug/logplug/host"
+)
+
+// ownPlugins returns a plugin directory with copies of the named drivers.
+func ownPlugins(t *testing.T, names ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range names {
+		install(t, filepath.Join(plugins, "logplug-driver-"+name), filepath.Join(dir, "logplug-driver-"+name))
+	}
+	return dir
+}
+
+// install puts a copy of a program into place by rename, as package managers do.
+func install(t *testing.T, from, to string) {
+	t.Helper()
+	program, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	installBytes(t, program, to)
+}
+
+func installBytes(t *testing.T, program []byte, to string) {
+	t.Helper()
+	tmp := filepath.Join(filepath.Dir(to), ".new")
+	if err := os.WriteFile(tmp, program, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(tmp, to); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var brokenProgram = []byte("#!/bin/sh\necho this is broken >&2\nexit 3\n")
+
+// TestPoisonIsFound: one message among many ends the driver's process whenever
+// it arrives. It is set aside with its text; all others arrive.
+func TestPoisonIsFound(t *testing.T) {
+	letters := filepath.Join(t.TempDir(), "letters.jsonl")
+	h := newHost(t, func(c *host.Config) { c.DeadLetters = letters })
+	info, file := sinkInfo(t, map[string]string{"crash-on": "poison", "token": "hunter2secret"})
+	l := open(t, h, "sink", info)
+	otherInfo, otherFile := sinkInfo(t, nil)
+	otherInfo.ContainerName = "other"
+	other := open(t, h, "sink", otherInfo)
+	const n = 300
+	for i := range n {
+		logLine(t, l, "message %d", i)
+		logLine(t, other, "message %d", i)
+		if i == 123 {
+			logLine(t, l, "poison")
+		}
+	}
+	if err := l.Flush(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Flush(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	checkSink(t, file, n, true)
+	checkSink(t, otherFile, n, true)
+	if st := l.Stats(); st.Failed.Messages != 1 || st.Acked.Messages != n {
+		t.Fatalf("stats: %+v", st)
+	}
+	if st := other.Stats(); st.Failed.Messages != 0 {
+		t.Fatalf("stats of the innocent logger: %+v", st)
+	}
+	checkLetters(t, letters, "poison")
+}
+
+// TestPanickingMessageIsRejected: the driver's process lives on; only the
+// message on which its code panics is set aside.
+func TestPanickingMessageIsRejected(t *testing.T) {
+	letters := filepath.Join(t.TempDir(), "letters.jsonl")
+	h := newHost(t, func(c *host.Config) { c.DeadLetters = letters })
+	info, file := sinkInfo(t, map[string]string{"panic-on": "poison"})
+	l := open(t, h, "sink", info)
+	const n = 300
+	for i := range n {
+		logLine(t, l, "message %d", i)
+		if i == 123 {
+			logLine(t, l, "poison")
+		}
+	}
+	if err := l.Flush(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	checkSink(t, file, n, true)
+	if h.Stats().Drivers[0].Restarts != 0 {
+		t.Error("the process was replaced")
+	}
+	checkLetters(t, letters, "poison")
+}
+
+func checkLetters(t *testing.T, path string, want ...string) {
+	t.Helper()
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(raw), "hunter2secret") {
+		t.Error("the dead letters hold a secret option")
+	}
+	var got []string
+	for d, err := range host.ReadDeadLetters(path) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d.Driver != "sink" || d.Reason == "" || d.Seq == 0 || d.Source != "stdout" || d.Timestamp.IsZero() || d.Info.ContainerName != "c" {
+			t.Errorf("dead letter %+v", d)
+		}
+		got = append(got, string(d.Message().Line))
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Fatalf("dead letters %q, want %q", got, want)
+	}
+}
+
+// TestQuarantine: a driver whose processes end again and again is left alone
+// for a while, which can be seen; it comes back when it is mended.
+func TestQuarantine(t *testing.T) {
+	dir := ownPlugins(t, "sink")
+	driver := filepath.Join(dir, "logplug-driver-sink")
+	h := newHost(t, func(c *host.Config) {
+		c.PluginDirs = []string{dir}
+		c.NoWatch = true
+		c.Timeouts.Quarantine = 300 * time.Millisecond
+	})
+	info, file := sinkInfo(t, nil)
+	l := open(t, h, "sink", info)
+	installBytes(t, brokenProgram, driver)
+	if err := syscall.Kill(h.Stats().Drivers[0].Pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 10 {
+		logLine(t, l, "message %d", i) // there is room: no error
+	}
+	eventually(t, "quarantine", func() bool { return h.Stats().Drivers[0].State == host.StateQuarantined })
+	if st := h.Stats().Drivers[0]; !strings.Contains(st.LastError, "this is broken") {
+		t.Errorf("the reason is not visible: %+v", st)
+	}
+	install(t, filepath.Join(plugins, "logplug-driver-sink"), driver)
+	if err := l.Flush(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	checkSink(t, file, 10, false)
+}
+
+// TestUpgrade replaces the driver's binary by rename while messages flow: they
+// go to a new process, none lost, none twice, in order.
+func TestUpgrade(t *testing.T) {
+	dir := ownPlugins(t, "sink")
+	driver := filepath.Join(dir, "logplug-driver-sink")
+	h := newHost(t, func(c *host.Config) { c.PluginDirs = []string{dir} })
+	const loggers, upgrades = 5, 3
+	var files []string
+	var open5 []host.Logger
+	for range loggers {
+		info, file := sinkInfo(t, nil)
+		files = append(files, file)
+		open5 = append(open5, open(t, h, "sink", info))
+	}
+	n := 0
+	for range upgrades {
+		pid := h.Stats().Drivers[0].Pid
+		install(t, filepath.Join(plugins, "logplug-driver-sink"), driver)
+		eventually(t, "the new process", func() bool {
+			for _, l := range open5 {
+				logLine(t, l, "message %d", n)
+			}
+			n++
+			now := h.Stats().Drivers[0].Pid
+			return now != pid && now != 0
+		})
+	}
+	for i, l := range open5 {
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		checkSink(t, files[i], n, false)
+	}
+}
+
+// TestBadUpgradeIsRefused: what cannot be started, or is another driver, does
+// not replace the process that works.
+func TestBadUpgradeIsRefused(t *testing.T) {
+	discard, err := os.ReadFile(filepath.Join(plugins, "logplug-driver-discard"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, program := range map[string][]byte{"broken": brokenProgram, "another driver": discard} {
+		t.Run(name, func(t *testing.T) {
+			dir := ownPlugins(t, "sink")
+			h := newHost(t, func(c *host.Config) { c.PluginDirs = []string{dir} })
+			info, file := sinkInfo(t, nil)
+			l := open(t, h, "sink", info)
+			logLine(t, l, "message 0")
+			pid := h.Stats().Drivers[0].Pid
+			installBytes(t, program, filepath.Join(dir, "logplug-driver-sink"))
+			eventually(t, "the refusal", func() bool { return strings.Contains(h.Stats().Drivers[0].LastError, "refused") })
+			logLine(t, l, "message 1")
+			if err := l.Flush(testContext(t)); err != nil {
+				t.Fatal(err)
+			}
+			checkSink(t, file, 2, false)
+			if now := h.Stats().Drivers[0].Pid; now != pid {
+				t.Errorf("process %d was replaced by %d", pid, now)
+			}
+		})
+	}
+}

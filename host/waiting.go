@@ -1,0 +1,66 @@
+package host
+
+import (
+	"context"
+	"fmt"
+)
+
+// whenChanged returns a channel that is closed at the next notify. It is called
+// with l.mu.
+func (l *logger) whenChanged() <-chan struct{} {
+	if l.changed == nil {
+		l.changed = make(chan struct{})
+	}
+	return l.changed
+}
+
+// notify wakes everybody who waits. It is called with l.mu.
+func (l *logger) notify() {
+	if l.changed != nil {
+		close(l.changed)
+		l.changed = nil
+	}
+}
+
+// await waits, without l.mu that it is called with, until ok returns true, which is
+// asked first and after each change. The error is the cause of ctx's end.
+func (l *logger) await(ctx context.Context, ok func() bool) error {
+	for !ok() {
+		changed := l.whenChanged()
+		l.mu.Unlock()
+		var err error
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		}
+		l.mu.Lock()
+		if err != nil && !ok() {
+			return err
+		}
+	}
+	return nil
+}
+
+// waitSettled waits until everything that was accepted before the call is
+// settled.
+func (l *logger) waitSettled(ctx context.Context) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	last := l.queue.Last()
+	if err := l.await(ctx, func() bool { return l.queue.Acked() >= last }); err != nil {
+		return fmt.Errorf("waiting for driver %s to acknowledge message %d of logger %s, it has %d%s: %w",
+			l.driver.name, last, l.label(), l.queue.Acked(), l.blocked.suffix(), err)
+	}
+	return nil
+}
+
+// waitAttached waits until the driver has opened the logger.
+func (l *logger) waitAttached(ctx context.Context) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.await(ctx, func() bool { return l.session != nil || l.closing }); err != nil {
+		return fmt.Errorf("opening logger %s, for which an earlier host left messages%s: %w", l.label(), l.blocked.suffix(), err)
+	}
+	return nil
+}

@@ -1,0 +1,332 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/logplug/logplug/shared/logdriver"
+	"github.com/logplug/logplug/shared/wire"
+)
+
+// worker stores what is in a logger's queue, until the queue is empty.
+type worker struct {
+	*logger
+	*scratch
+	backoff *backoff.ExponentialBackOff // nil unless the last attempt failed
+	waiting bool                        // the driver holds chunks back
+	urgency Urgency
+	hurried bool // an attempt was made because of closing
+	panics  panics
+}
+
+// work is the logger's worker goroutine.
+func (l *logger) work() {
+	s := l.svc.scratch.Get().(*scratch)
+	w := worker{logger: l, scratch: s}
+	for w.take() {
+		w.attempt()
+	}
+	l.svc.scratch.Put(s)
+	l.svc.working.Add(-1)
+	l.svc.acks.poke() // a stream may be waiting for the last worker to end
+}
+
+// take moves the queue to the worker. It returns false, and the worker has ended,
+// if there is nothing to do.
+func (w *worker) take() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	arrived := len(w.queue) > 0
+	w.chunks = append(w.chunks, w.queue...)
+	clear(w.queue)
+	w.queue = w.queue[:0]
+	if w.urgency == Routine && w.overdue {
+		w.urgency = Overdue
+	}
+	w.overdue = false
+	if w.closing {
+		w.urgency = Closing
+	}
+	switch {
+	case w.ctx.Err() != nil:
+		w.abandon()
+	case len(w.chunks) == 0:
+	case w.waiting && !arrived && w.urgency == Routine:
+		w.holdLocked()
+	default:
+		return true
+	}
+	w.working = false
+	w.idleLocked()
+	return false
+}
+
+// idleLocked lets go of what an idle logger has no use for.
+func (w *worker) idleLocked() {
+	if len(w.queue) == 0 {
+		w.queue = nil
+	}
+	close(w.idle)
+}
+
+// holdLocked puts back what the driver does not want to settle yet.
+func (w *worker) holdLocked() {
+	w.queue = append(w.queue, w.chunks...)
+	clear(w.chunks)
+	w.chunks = w.chunks[:0]
+	w.held = time.AfterFunc(holdTime, w.logger.holdEnded)
+}
+
+// holdEnded offers held messages again although no other has come.
+func (l *logger) holdEnded() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.held == nil || l.closing {
+		return // startLocked was faster
+	}
+	l.overdue = true
+	l.startLocked()
+}
+
+// attempt offers the driver what there is, once, and deals with the outcome.
+func (w *worker) attempt() {
+	n, err := w.decode(w.panics.most())
+	if err != nil {
+		w.settle(1, false, map[int]error{0: err}, false)
+		return
+	}
+	if w.acquire(w.ctx) != nil {
+		return
+	}
+	all := w.covers(n)
+	urgency := w.urgency
+	if !all && urgency == Closing {
+		urgency = Routine // others follow, in the next call
+	}
+	out := w.deliver(n, urgency)
+	w.yield()
+	closer := w.panics.learn(n, &out)
+	out.check(n)
+	if out.done > 0 || closer {
+		w.backoff = nil
+	}
+	holds := errors.Is(out.err, ErrHold)
+	w.settle(out.done, out.done == n, out.rejected, out.err != nil && !holds)
+	switch {
+	case holds && urgency != Routine:
+		// It was told that nothing follows: insist, slowly.
+		out.err = errors.New("the driver holds messages back although no others follow")
+	case holds:
+		w.waiting, out.err = all, nil
+		w.urge(!all && out.done == 0)
+		return
+	}
+	w.waiting, w.urgency = false, Routine
+	if out.err != nil {
+		w.retryLater(out.err)
+	}
+}
+
+// urge makes the next call one that must settle: the driver holds back as much
+// as it can be offered at once.
+func (w *worker) urge(full bool) {
+	w.urgency = Routine
+	if full {
+		w.urgency = Overdue
+	}
+}
+
+// settle records that n messages are stored, but for the rejected ones. The
+// last two arguments tell whether n is all that was decoded, and whether the
+// logger is in trouble.
+func (w *worker) settle(n int, all bool, rejected map[int]error, failed bool) {
+	failures := w.failuresOf(rejected, n)
+	last, bytes := w.scratch.settle(n, all)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if n > 0 {
+		w.settled = last
+		w.bytes -= bytes
+		w.failures = append(w.failures, failures...)
+		w.markLocked()
+	}
+	if !failed && w.blocked != "" {
+		w.blocked = ""
+		w.markLocked()
+	}
+}
+
+// failuresOf turns the rejected among the next n messages to settle into what the
+// host is told, in order.
+func (w *worker) failuresOf(rejected map[int]error, n int) []wire.Failure {
+	if len(rejected) == 0 {
+		return nil
+	}
+	failures := make([]wire.Failure, 0, len(rejected))
+	for i, err := range rejected {
+		if i < 0 || i >= n {
+			continue
+		}
+		failures = append(failures, wire.Failure{Seq: w.seq(i), Reason: w.text(err)})
+	}
+	slices.SortFunc(failures, func(a, b wire.Failure) int {
+		if a.Seq < b.Seq {
+			return -1
+		}
+		return 1
+	})
+	if len(failures) > 0 {
+		w.warn("messages were rejected for good", failures[0].Reason, "messages", len(failures), "first_seq", failures[0].Seq)
+	}
+	return failures
+}
+
+func (w *worker) text(err error) string {
+	if err == nil {
+		return "rejected without a reason"
+	}
+	return w.svc.secrets.Text(err.Error())
+}
+
+// retryLater shows why the logger is blocked and waits before the next attempt.
+// What arrives meanwhile joins it.
+func (w *worker) retryLater(err error) {
+	if w.ctx.Err() != nil {
+		return
+	}
+	w.block(w.text(err))
+	if w.backoff == nil {
+		w.backoff = w.svc.backoff.start()
+	}
+	w.shrink()
+	hurry := w.logger.hurry
+	if w.hurried {
+		hurry = nil
+	}
+	timer := time.NewTimer(w.backoff.NextBackOff())
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-w.ctx.Done():
+	case <-hurry:
+		// Closing has begun and time is short: try at once, and from then
+		// on with short intervals again.
+		w.hurried = true
+		w.backoff.Reset()
+	}
+}
+
+func (w *worker) block(text string) {
+	w.mu.Lock()
+	if w.blocked != text {
+		w.blocked = text
+		w.markLocked()
+	}
+	w.mu.Unlock()
+	w.warn("cannot store messages, trying again", text)
+}
+
+func (w *worker) warn(what, text string, args ...any) {
+	if suppressed, ok := w.logs.allow(time.Now(), text); ok {
+		args = append(args, "error", text, "suppressed", suppressed)
+		w.log().Warn(what, args...)
+	}
+}
+
+// outcome is what a driver made of n messages.
+type outcome struct {
+	done     int // settled, from the front
+	rejected map[int]error
+	err      error // why not all of them
+}
+
+// check mends what a driver may get wrong in a BatchError.
+func (o *outcome) check(n int) {
+	o.done = min(max(o.done, 0), n)
+	switch {
+	case o.done == n:
+		o.err = nil
+	case logdriver.IsPermanent(o.err):
+		if o.rejected == nil {
+			o.rejected = make(map[int]error, n-o.done)
+		}
+		for i := o.done; i < n; i++ {
+			o.rejected[i] = o.err
+		}
+		o.done, o.err = n, nil
+	case o.err == nil:
+		o.err = fmt.Errorf("the driver stored %d of %d messages and gave no reason", o.done, n)
+	}
+}
+
+// deliver hands n decoded messages to the driver.
+func (w *worker) deliver(n int, urgency Urgency) outcome {
+	if w.batch == nil {
+		return w.logEach(w.msgs[:n])
+	}
+	ctx := withUrgency(w.ctx, urgency)
+	err := w.logBatch(ctx, w.offer(n))
+	var partial *logdriver.BatchError
+	switch {
+	case err == nil:
+		return outcome{done: n}
+	case errors.As(err, &partial):
+		rejected := partial.Rejected
+		if logdriver.IsPermanent(partial.Err) {
+			rejected = cloneRejected(rejected)
+		}
+		return outcome{partial.Done, rejected, partial.Err}
+	}
+	return outcome{err: err}
+}
+
+func cloneRejected(in map[int]error) map[int]error {
+	out := make(map[int]error, len(in))
+	for i, err := range in {
+		out[i] = err
+	}
+	return out
+}
+
+func (w *worker) logBatch(ctx context.Context, msgs []*logdriver.Message) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = w.svc.panicked("LogBatch", r)
+		}
+	}()
+	return w.batch.LogBatch(ctx, msgs)
+}
+
+// logEach gives the driver messages of its own, one by one.
+func (w *worker) logEach(msgs []*logdriver.Message) (out outcome) {
+	defer func() {
+		if r := recover(); r != nil {
+			out.err = w.svc.panicked("Log", r)
+		}
+	}()
+	for i, src := range msgs {
+		if w.ctx.Err() != nil {
+			out.err = w.ctx.Err()
+			return out
+		}
+		m := logdriver.NewMessage()
+		m.CopyFrom(src)
+		if err := w.impl.Log(m); err != nil {
+			logdriver.PutMessage(m)
+			if !logdriver.IsPermanent(err) {
+				out.err = err
+				return out
+			}
+			if out.rejected == nil {
+				out.rejected = make(map[int]error)
+			}
+			out.rejected[i] = err
+		}
+		out.done++
+	}
+	return out
+}

@@ -1,0 +1,173 @@
+package wire
+
+import (
+	"fmt"
+	"iter"
+
+	"github.com/logplug/logplug/shared/logdriver"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+const (
+	tagWriteBatch    = 1<<3 | 2
+	tagBatchLogger   = 1 << 3
+	tagBatchFirstSeq = 2 << 3
+)
+
+// WriteRequest is logplug.v1.WriteRequest in encoded form. To send it: fill it
+// with AppendBatch, then SendMsg, which empties it. To receive: RecvMsg, range
+// over Batches.
+type WriteRequest struct{ frame }
+
+// batchBytes is about what a batch takes besides its entries.
+const batchBytes = 32
+
+// Reserve makes room for a batch with so many bytes of entries, so that its parts
+// are not moved while it grows.
+func (w *WriteRequest) Reserve(entries int) { w.ensure(entries + batchBytes) }
+
+// AppendBatch adds consecutive messages of one logger; entries were encoded by
+// AppendEntry.
+func (w *WriteRequest) AppendBatch(logger, firstSeq uint64, entries []byte) {
+	w.batch(logger, firstSeq, len(entries), len(entries))
+	*w.buf = append(*w.buf, entries...)
+}
+
+// AttachBatch is AppendBatch for entries that are not copied: they belong to w, which
+// frees them when they have been sent.
+func (w *WriteRequest) AttachBatch(logger, firstSeq uint64, entries mem.Buffer) {
+	w.batch(logger, firstSeq, entries.Len(), 0)
+	w.attach(entries)
+}
+
+// batch adds what comes before size bytes of entries, and makes room for more.
+func (w *WriteRequest) batch(logger, firstSeq uint64, size, room int) {
+	inner := 2 + varintSize(logger) + varintSize(firstSeq) + size
+	head := 1 + varintSize(uint64(inner)) + inner - size
+	w.ensure(head + room)
+	b := append(*w.buf, tagWriteBatch)
+	b = protowire.AppendVarint(b, uint64(inner))
+	b = appendTagVarint(b, tagBatchLogger, logger)
+	*w.buf = appendTagVarint(b, tagBatchFirstSeq, firstSeq)
+}
+
+// Batches iterates over the batches of a received request, until the first
+// error. They borrow from the request.
+func (w *WriteRequest) Batches() iter.Seq2[Batch, error] {
+	return func(yield func(Batch, error) bool) {
+		rest := w.bytes()
+		for {
+			elem, r, err := nextElement(rest, tagWriteBatch)
+			if err != nil {
+				yield(Batch{}, malformed("write request", err))
+				return
+			}
+			if elem == nil {
+				return
+			}
+			rest = r
+			b, err := parseBatch(elem)
+			if !yield(b, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// Batch holds consecutive messages of one logger, still encoded.
+type Batch struct {
+	// Logger is the number that the driver gave the logger.
+	Logger uint64
+	// FirstSeq is the sequence of the first entry.
+	FirstSeq uint64
+	// Count is the number of entries.
+	Count int
+	// Size is the number of encoded bytes of the entries, as EntrySize counts
+	// them. They count against the logger's window.
+	Size int
+
+	body []byte
+}
+
+func parseBatch(b []byte) (Batch, error) {
+	batch := Batch{body: b}
+	for len(b) > 0 {
+		switch b[0] {
+		case tagBatchEntry:
+			v, n := consumeBytes(b[1:])
+			if n < 0 {
+				return batch, malformed("batch", protowire.ParseError(n))
+			}
+			if len(v) > MaxEntryBytes {
+				return batch, malformed("batch", fmt.Errorf("entry of %d bytes, limit %d", len(v), MaxEntryBytes))
+			}
+			batch.Count++
+			batch.Size += 1 + n
+			b = b[1+n:]
+		case tagBatchLogger, tagBatchFirstSeq:
+			v, n := protowire.ConsumeVarint(b[1:])
+			if n < 0 {
+				return batch, malformed("batch", protowire.ParseError(n))
+			}
+			if b[0] == tagBatchLogger {
+				batch.Logger = v
+			} else {
+				batch.FirstSeq = v
+			}
+			b = b[1+n:]
+		default:
+			rest, err := skipField(b)
+			if err != nil {
+				return batch, malformed("batch", err)
+			}
+			b = rest
+		}
+	}
+	if batch.Count > 0 && batch.FirstSeq == 0 {
+		return batch, malformed("batch", fmt.Errorf("logger %d: sequences start at 1", batch.Logger))
+	}
+	return batch, nil
+}
+
+// Skip takes n entries off the front.
+func (b *Batch) Skip(n int) {
+	for range min(n, b.Count) {
+		b.next()
+	}
+}
+
+// Next decodes the first remaining entry into m, which must be empty, and takes
+// it off. It returns false when there is none left. m.Line borrows the batch.
+func (b *Batch) Next(d *Decoder, m *logdriver.Message) (bool, error) {
+	if b.Count == 0 {
+		return false, nil
+	}
+	seq := b.FirstSeq
+	elem := b.next()
+	m.Seq = seq
+	return true, d.DecodeEntry(elem, m)
+}
+
+// next relies on parseBatch having validated the body.
+func (b *Batch) next() []byte {
+	elem, rest, _ := nextElement(b.body, tagBatchEntry)
+	b.body = rest
+	b.Count--
+	b.Size -= 1 + varintSize(uint64(len(elem))) + len(elem)
+	b.FirstSeq++
+	return elem
+}
+
+// BodySize returns how many bytes CopyTo copies.
+func (b *Batch) BodySize() int { return len(b.body) }
+
+// CopyTo returns b with its entries copied to the front of dst, which has room
+// for BodySize bytes, so that they outlive the request.
+func (b Batch) CopyTo(dst []byte) Batch {
+	b.body = dst[:copy(dst, b.body)]
+	return b
+}
+
+// Received returns the size of the received request in bytes.
+func (w *WriteRequest) Received() int { return len(w.bytes()) }
