@@ -179,12 +179,21 @@ func (s *Sender) acquire(ctx context.Context) error {
 
 func (s *Sender) release() { <-s.turn }
 
-// push sends until everything is confirmed.
+// push sends until everything is confirmed. It connects once at most, so that whoever
+// calls it decides how soon a peer that ends connections is tried again.
 func (s *Sender) push(ctx context.Context) error {
 	progress, pause := time.Now(), minPause
-	for !s.box.complete() {
-		if err := s.connect(ctx); err != nil {
-			return err
+	for connected := false; !s.box.complete(); {
+		ended := s.noticeEnd()
+		switch {
+		case s.link != nil:
+		case connected:
+			return fmt.Errorf("send to %s: %w", s.peer, shortened(ended))
+		default:
+			if err := s.connect(ctx); err != nil {
+				return err
+			}
+			connected = true
 		}
 		moved, err := s.advance()
 		if err != nil {
@@ -237,11 +246,8 @@ func (s *Sender) stalled() error {
 	return fmt.Errorf("send to %s: the receiver takes nothing: %d messages (%d bytes) are waiting", s.peer, s.box.pending(), s.box.end()-s.box.written)
 }
 
-// connect makes sure that there is a connection that has not ended.
+// connect makes a connection where there is none.
 func (s *Sender) connect(ctx context.Context) error {
-	if s.noticeEnd(); s.link != nil {
-		return nil
-	}
 	var errs []error
 	for _, a := range s.cfg.Addresses {
 		l, err := s.open(ctx, a)
@@ -315,7 +321,7 @@ func (s *Sender) resend(l link) link {
 		return nil
 	}
 	defer s.release()
-	s.noticeEnd()
+	_ = s.noticeEnd() // that it ended is known
 	before := s.box.pending()
 	err := s.push(s.ctx)
 	s.unreported += before - s.box.pending()
@@ -388,7 +394,7 @@ func (s *Sender) Close() error {
 }
 
 func (s *Sender) end() error {
-	s.noticeEnd()
+	_ = s.noticeEnd() // finish sends again what it may have lost
 	if s.box.pending() > 0 {
 		if s.link != nil && !s.box.owed() {
 			return nil // the system goes on delivering what it took
@@ -401,16 +407,18 @@ func (s *Sender) end() error {
 	return s.finish(ctx)
 }
 
-// noticeEnd lets go of a connection that has ended.
-func (s *Sender) noticeEnd() {
+// noticeEnd lets go of a connection that has ended, and returns why it has.
+func (s *Sender) noticeEnd() error {
 	if s.link == nil {
-		return
+		return nil
 	}
 	select {
 	case <-s.link.ended():
-		at, _ := s.link.cause()
+		at, err := s.link.cause()
 		s.dropLink(at)
+		return err
 	default:
+		return nil
 	}
 }
 
@@ -431,7 +439,7 @@ func (s *Sender) finish(ctx context.Context) error {
 }
 
 func (s *Sender) finishOnce(ctx context.Context) error {
-	s.noticeEnd()
+	_ = s.noticeEnd() // push connects again
 	if s.link == nil && len(s.box.marks) == 0 {
 		return nil
 	}
