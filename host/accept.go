@@ -75,7 +75,7 @@ func (l *logger) push(m *logdriver.Message, n wire.Measured) error {
 		}
 		return fmt.Errorf("logger %s: spooling a message: %w", l.label(), err)
 	}
-	l.room.take(1, size)
+	l.takeRoom(size)
 	l.counts.accepted.add(1, size)
 	return nil
 }
@@ -100,7 +100,7 @@ func (l *logger) hasRoom(size int) bool {
 	}
 	// A small buffer takes a large message when it is empty.
 	return (l.queue.Bytes()+size <= l.overflow.bytes || l.queue.Count() == 0) &&
-		l.room.fits(size)
+		l.hasRoomFor(size)
 }
 
 // makeRoom does what the logger's policy says where there is no room for size
@@ -144,7 +144,7 @@ func (l *logger) dropOldest() bool {
 	}
 	l.counts.dropped[droppedOldest].add(messages, size)
 	l.counts.remark(marks, l.queue.Bytes()-before+size)
-	l.room.free(int64(held)-int64(l.queue.Count()), before-l.queue.Bytes())
+	l.freeRoom(int64(held)-int64(l.queue.Count()), before-l.queue.Bytes())
 	return true
 }
 

@@ -36,7 +36,7 @@ func TestLogWaitsNoLongerThanItsDeadline(t *testing.T) {
 			for range 100 {
 				select {
 				case <-tick.C:
-					l.room.free(1, 1)
+					l.freeRoom(1, 1)
 				case <-logged:
 					return
 				}
@@ -78,7 +78,7 @@ func TestLogWaitsForTheCacheFirst(t *testing.T) {
 		}
 		cache.mu.Lock()
 		messages, size := d.host.spool.ack(cache.queue, 1)
-		cache.room.free(int64(messages), size)
+		cache.freeRoom(int64(messages), size)
 		cache.notify()
 		cache.mu.Unlock()
 		if err := <-done; err != nil {
@@ -119,7 +119,7 @@ func settleAll(d *driver) {
 	for _, l := range d.snapshot() {
 		l.mu.Lock()
 		messages, size := d.host.spool.ack(l.queue, l.queue.Last())
-		l.room.free(int64(messages), size)
+		l.freeRoom(int64(messages), size)
 		l.mu.Unlock()
 	}
 }

@@ -94,7 +94,7 @@ func (l *logger) settle(s *session, a *wire.Ack) error {
 		l.counts.progress = time.Now()
 	}
 	l.blocked.set(a.Blocked)
-	l.room.free(int64(messages), size)
+	l.freeRoom(int64(messages), size)
 	if messages > 0 {
 		s.progressed.Store(true)
 	}
@@ -175,7 +175,7 @@ func (l *logger) attach(s *session, o opened) bool {
 	if o.lastSeq > l.queue.Acked() {
 		messages, size := l.driver.host.spool.ack(l.queue, o.lastSeq)
 		l.counts.acked.add(messages, size)
-		l.room.free(int64(messages), size)
+		l.freeRoom(int64(messages), size)
 	}
 	l.counts.resent += l.queue.Sent() - l.queue.Acked()
 	l.queue.Rewind()

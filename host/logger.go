@@ -49,6 +49,7 @@ type logger struct {
 	stream   spool.Stream
 	overflow overflow
 	room     *room  // that it shares with others
+	claim    claim  // what it has taken of that ahead
 	cacheOf  string // of a cache, the driver whose logger it is a copy of
 	goesOn   bool   // its stream may have begun in an earlier host
 
@@ -162,8 +163,12 @@ func normalize(m *logdriver.Message) {
 	if m.Timestamp.IsZero() {
 		m.Timestamp = time.Now()
 	}
-	m.Source = validText(m.Source)
-	m.Partial.ID = validText(m.Partial.ID)
+	if m.Source != "" {
+		m.Source = validText(m.Source)
+	}
+	if m.Partial.ID != "" {
+		m.Partial.ID = validText(m.Partial.ID)
+	}
 	for i := range m.Attrs {
 		a := &m.Attrs[i]
 		a.Key, a.Value = validText(a.Key), validText(a.Value)
@@ -300,6 +305,6 @@ func (l *logger) abandon(cause error) error {
 		l.counts.dropped[droppedUndelivered].add(messages, size)
 		l.queue.Release()
 	}
-	l.room.free(int64(messages), size)
+	l.freeRoom(int64(messages), size)
 	return err
 }

@@ -152,7 +152,7 @@ func (l *logger) giveUp(d *DeadLetter) {
 	l.counts.failed.add(messages, size)
 	l.counts.lastFailure = d.Reason
 	l.counts.progress = time.Now()
-	l.room.free(int64(messages), size)
+	l.freeRoom(int64(messages), size)
 	l.notify()
 	l.driver.log.Error("message is set aside", "logger", l.label(), "sequence", d.Seq, "reason", d.Reason)
 }

@@ -89,7 +89,8 @@ type DriverStats struct {
 // Stats is a snapshot of a host.
 type Stats struct {
 	Drivers []DriverStats `json:"drivers"`
-	// SpooledBytes is what the spools of all loggers hold together.
+	// SpooledBytes is what the spools of all loggers hold together, and what busy ones
+	// have claimed ahead while there is plenty.
 	SpooledBytes int64 `json:"spooledBytes"`
 	// SpoolLimitBytes bounds it, see SpoolConfig.HostBytes.
 	SpoolLimitBytes int64 `json:"spoolLimitBytes"`

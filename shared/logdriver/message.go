@@ -111,8 +111,14 @@ func (m *Message) Reset() {
 	if cap(line) > maxPooledLineBytes {
 		line = make([]byte, 0, initialLineBytes)
 	}
-	clear(m.Attrs)
-	*m = Message{Line: line[:0], own: line[:0], Attrs: m.Attrs[:0]}
+	if len(m.Attrs) > 0 {
+		clear(m.Attrs)
+		m.Attrs = m.Attrs[:0]
+	}
+	// Field by field: an assignment of the whole would be made twice.
+	m.Line, m.own, m.borrowed = line[:0], line[:0], false
+	m.Source, m.Timestamp, m.Partial = "", time.Time{}, Partial{}
+	m.Unterminated, m.Seq, m.Err = false, 0, nil
 }
 
 // Borrow sets Line to b without copying. The message does not own b: it never
