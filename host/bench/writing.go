@@ -17,7 +17,7 @@ const (
 	mediumBytes     = 16 << 10
 	mediumMessages  = 40_000
 	largeBytes      = 1 << 20
-	largeMessages   = 600
+	largeMessages   = 2000
 )
 
 type opener func(context.Context, *job) (*path, error)

@@ -218,26 +218,29 @@ func Serve(socket, file string) error {
 	if err != nil {
 		return err
 	}
-	r := receiver{link: newLink(conn), touched: make(map[uint64]uint64)}
+	link := newLink(conn)
+	a := &acks{link: link, touched: make(map[uint64]uint64), wake: make(chan struct{}, 1)}
+	go a.send()
+	r := receiver{link: link, acks: a}
 	for {
 		if err := r.request(); err != nil {
 			break // the host is gone
 		}
 	}
+	close(a.wake)
 	return latency.Write(file, r.took)
 }
 
 type receiver struct {
-	link    *link
-	req     wire.WriteRequest
-	resp    wire.WriteResponse
-	dec     wire.Decoder
-	msg     logdriver.Message
-	touched map[uint64]uint64 // sequences to acknowledge
-	took    []time.Duration
+	link *link
+	acks *acks
+	req  wire.WriteRequest
+	dec  wire.Decoder
+	msg  logdriver.Message
+	took []time.Duration
 }
 
-// request takes one request, and acknowledges if none is waiting.
+// request takes one request.
 func (r *receiver) request() error {
 	if err := r.link.receive(&r.req); err != nil {
 		return err
@@ -254,15 +257,48 @@ func (r *receiver) request() error {
 			}
 			r.took = latency.Append(r.took, r.msg.Line)
 		}
-		r.touched[b.Logger] = last
+		r.acks.add(b.Logger, last)
 	}
-	if r.link.in.Buffered() > 0 {
-		return nil
+	return nil
+}
+
+// ackDelay is how long acknowledgements wait for others: each wakes the host, on a
+// processor that a message may need.
+const ackDelay = time.Millisecond
+
+// acks are acknowledgements that wait.
+type acks struct {
+	link *link
+	wake chan struct{}
+
+	mu      sync.Mutex
+	touched map[uint64]uint64 // sequences to acknowledge
+}
+
+func (a *acks) add(logger, seq uint64) {
+	a.mu.Lock()
+	a.touched[logger] = seq
+	a.mu.Unlock()
+	select {
+	case a.wake <- struct{}{}:
+	default:
 	}
-	r.resp.Acks = r.resp.Acks[:0]
-	for logger, seq := range r.touched {
-		r.resp.Acks = append(r.resp.Acks, wire.Ack{Logger: logger, Seq: seq})
+}
+
+// send sends what waits, until wake is closed or the host is gone.
+func (a *acks) send() {
+	var resp wire.WriteResponse
+	for range a.wake {
+		time.Sleep(ackDelay)
+		resp.Acks = resp.Acks[:0]
+		a.mu.Lock()
+		for logger, seq := range a.touched {
+			resp.Acks = append(resp.Acks, wire.Ack{Logger: logger, Seq: seq})
+		}
+		clear(a.touched)
+		a.mu.Unlock()
+		if len(resp.Acks) > 0 && a.link.send(&resp) != nil {
+			return
+		}
 	}
-	clear(r.touched)
-	return r.link.send(&r.resp)
 }
