@@ -1,36 +1,39 @@
 package sdk
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/logplug/logplug/sdk/internal/service"
 	"github.com/logplug/logplug/shared/logdriver"
 )
 
-// holdBytes is how much of a batch may wait for the end of a line before its
-// parts are acknowledged: well within the smallest window.
+// holdBytes is how much of a batch may wait for the end of a line at most: well
+// within a window, so that the host can go on sending.
 const holdBytes = service.DefaultWindowBytes / 4
 
 // Assemble returns a logger that hands whole lines to l: the parts of long lines
-// are joined, as by an [Assembler] with the given bound.
+// are joined, as by an [Assembler].
 //
-// A part is acknowledged when l has stored its line. There are two exceptions:
-// lines of which more than 256 KiB have come, and lines whose end does not come
-// within 2 seconds. Their parts are acknowledged while they wait in memory, and
-// are lost if the process of the driver is killed before the line ends.
+// A part is acknowledged when l has stored it, with its line. Lines that cannot wait
+// for their end are stored as far as they have come, and their rest when it comes:
+// those whose end does not come within 2 seconds, those that are open when more than
+// maxBytes wait for acknowledgements, and those that have not ended when the logger
+// is closed. Such messages have a Partial, as those of an Assembler have. A maxBytes
+// of 0 or less, or above 512 KiB, means 512 KiB.
 //
-// Lines may be stored before others of another source that began earlier.
-// Close stores lines that did not end; their Partial tells that. A
+// Lines may be stored before others of another source that began earlier. A
 // logdriver.Sequencer is not passed on, since sequences are stored out
 // of order; the other optional interfaces are.
 func Assemble(l logdriver.Logger, maxBytes int) logdriver.BatchLogger {
-	if maxBytes <= 0 {
-		maxBytes = DefaultLineBytes
+	if maxBytes <= 0 || maxBytes > holdBytes {
+		maxBytes = holdBytes
 	}
 	a := &assembled{
 		Logger: l, max: maxBytes,
-		lines: make(map[lineKey]*openLine), settled: make(map[uint64]error),
+		pieces: make(map[lineKey]int), cuts: make(map[lineKey]uint64), settled: make(map[uint64]error),
 	}
 	if r, ok := l.(logdriver.LogReader); ok {
 		return &assembledReader{a, r}
@@ -45,11 +48,11 @@ type assembledReader struct {
 
 type assembled struct {
 	logdriver.Logger
-	max int
+	max int // that waits for the end of a line
 
-	bytes   int                   // in lines
-	lines   map[lineKey]*openLine // whose parts have been acknowledged
-	settled map[uint64]error      // by sequence: stored or rejected, not acknowledged
+	pieces  map[lineKey]int    // how many were stored of a line that has not ended
+	cuts    map[lineKey]uint64 // the last part of what was to be stored and is not yet
+	settled map[uint64]error   // by sequence: stored or rejected, not acknowledged
 }
 
 // BufSize implements logdriver.SizedLogger.
@@ -71,21 +74,9 @@ func (a *assembled) Flush(ctx context.Context) error {
 // Log is not called where LogBatch is: it stores m as it is.
 func (a *assembled) Log(m *logdriver.Message) error { return a.Logger.Log(m) }
 
-// Close stores what is in memory and closes the logger.
-func (a *assembled) Close() error {
-	b := batch{assembled: a}
-	for key, l := range a.lines {
-		if l.msg != nil {
-			b.units = append(b.units, unit{msg: l.clone().take(false), key: key, owned: true})
-		}
-	}
-	err := b.deliver(context.Background())
-	return errors.Join(err, a.Logger.Close())
-}
-
 // LogBatch implements logdriver.BatchLogger.
 func (a *assembled) LogBatch(ctx context.Context, msgs []*logdriver.Message) error {
-	b := batch{assembled: a, msgs: msgs, parts: make(map[lineKey][]int)}
+	b := batch{assembled: a, msgs: msgs, parts: make(map[lineKey][]int), taken: make(map[lineKey]int)}
 	b.plan()
 	err := b.deliver(ctx)
 	if err == nil {
@@ -101,6 +92,7 @@ type batch struct {
 	units []unit
 	parts map[lineKey][]int // of lines that do not end in this batch
 	order []lineKey         // of parts
+	taken map[lineKey]int   // how many pieces of a line there will be with the units
 }
 
 // unit is what the inner logger sees as one message.
@@ -111,6 +103,9 @@ type unit struct {
 	key   lineKey
 	more  bool // the line goes on
 }
+
+// end returns the index of the last message.
+func (u unit) end() int { return u.from[len(u.from)-1] }
 
 // plan finds what is complete.
 func (b *batch) plan() {
@@ -127,21 +122,30 @@ func (b *batch) plan() {
 			b.order = append(b.order, key)
 		}
 		b.parts[key] = append(b.parts[key], i)
-		if m.Partial.Last {
-			b.addLine(key, true)
+		if m.Partial.Last || b.cut(key, m) {
+			b.addLine(key, m.Partial.Last)
 		}
 	}
 }
 
+// cut tells that the line was to be stored up to m. It is cut there again, and at once,
+// so that the logger sees the same message again.
+func (b *batch) cut(key lineKey, m *logdriver.Message) bool {
+	seq, ok := b.cuts[key]
+	return ok && seq == m.Seq
+}
+
 // addLine makes a unit of what has come of a line.
 func (b *batch) addLine(key lineKey, last bool) {
-	l := b.lines[key].clone()
+	l := openLine{pieces: max(b.pieces[key], b.taken[key])}
 	from := b.parts[key]
 	delete(b.parts, key)
 	for _, i := range from {
 		l.add(b.msgs[i])
 	}
-	b.units = append(b.units, unit{msg: l.take(last), owned: true, from: from, key: key, more: !last})
+	u := unit{msg: l.take(last), owned: true, from: from, key: key, more: !last}
+	b.units = append(b.units, u)
+	b.taken[key] = u.msg.Partial.Ordinal
 }
 
 // deliver stores the units and forgets them. What is stored is remembered even if
@@ -167,30 +171,13 @@ func (b *batch) settle(u unit, rejected error) {
 	for _, i := range u.from {
 		b.settled[b.msgs[i].Seq] = rejected
 	}
-	l := b.lines[u.key]
-	if u.key == (lineKey{}) || (l == nil && !u.more) {
-		return
-	}
-	if l == nil && len(b.lines) >= maxOpenLines {
-		return // what follows is marked by the ordinals of its parts
-	}
-	if l == nil {
-		l = new(openLine)
-		b.lines[u.key] = l
-	}
-	b.forgetParts(l)
-	l.pieces = u.msg.Partial.Ordinal
-	if !u.more {
-		delete(b.lines, u.key)
-	}
-}
-
-func (b *batch) forgetParts(l *openLine) {
-	if l.msg != nil {
-		b.bytes -= len(l.msg.Line)
-		logdriver.PutMessage(l.msg)
-		l.msg = nil
-	}
+	delete(b.cuts, u.key)
+	switch _, known := b.pieces[u.key]; {
+	case !u.more:
+		delete(b.pieces, u.key)
+	case known || len(b.pieces) < maxOpenLines:
+		b.pieces[u.key] = u.msg.Partial.Ordinal
+	} // else what follows is marked by the ordinals of its parts
 }
 
 // store hands the units to the inner logger.
@@ -243,43 +230,26 @@ func (b *batch) storeEach(msgs []*logdriver.Message) (done int, rejected map[int
 	return len(msgs), rejected, nil
 }
 
-// endOpen deals with lines that go on after this batch, if they cannot wait.
+// endOpen stores what there is of lines that go on after this batch, if they cannot
+// wait.
 func (b *batch) endOpen(ctx context.Context) error {
-	urgency := service.UrgencyOf(ctx)
-	if urgency == service.Routine && b.heldBytes() <= holdBytes {
+	if service.UrgencyOf(ctx) == service.Routine && b.heldBytes() <= b.max {
 		return nil
 	}
 	for _, key := range b.order {
-		from := b.parts[key]
-		if len(from) == 0 {
-			continue
-		}
-		size := 0
-		for _, i := range from {
-			size += len(b.msgs[i].Line)
-		}
-		if urgency == service.Closing || b.bytes+size > b.max || len(b.lines) >= maxOpenLines {
+		if len(b.parts[key]) > 0 {
 			b.addLine(key, false)
-			continue
 		}
-		b.absorb(key, size)
+	}
+	// In the order in which plan has them if they are offered again.
+	slices.SortFunc(b.units, func(x, y unit) int { return cmp.Compare(x.end(), y.end()) })
+	if len(b.cuts) > maxOpenLines {
+		clear(b.cuts) // of lines that were not offered again
+	}
+	for _, u := range b.units {
+		b.cuts[u.key] = u.msg.Seq
 	}
 	return b.deliver(ctx)
-}
-
-// absorb takes parts into memory.
-func (b *batch) absorb(key lineKey, size int) {
-	l := b.lines[key]
-	if l == nil {
-		l = new(openLine)
-		b.lines[key] = l
-	}
-	for _, i := range b.parts[key] {
-		l.add(b.msgs[i])
-		b.settled[b.msgs[i].Seq] = nil
-	}
-	b.bytes += size
-	delete(b.parts, key)
 }
 
 // heldBytes returns how much would stay unacknowledged.

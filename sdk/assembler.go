@@ -147,17 +147,3 @@ func (l *openLine) take(last bool) *logdriver.Message {
 	m.Partial.Ordinal, m.Partial.Last = l.pieces, last
 	return m
 }
-
-// clone returns a copy of l that shares nothing with it; l may be nil.
-func (l *openLine) clone() *openLine {
-	c := new(openLine)
-	if l == nil {
-		return c
-	}
-	c.pieces = l.pieces
-	if l.msg != nil {
-		c.msg = logdriver.NewMessage()
-		c.msg.CopyFrom(l.msg)
-	}
-	return c
-}

@@ -131,17 +131,45 @@ func TestAssembleHoldsAcknowledgements(t *testing.T) {
 	if want := []string{"a", "c", "b1b2", "d"}; !slices.Equal(s.lines, want) {
 		t.Errorf("lines = %q, want %q", s.lines, want)
 	}
-	if a := l.(*assembled); len(a.settled)+len(a.lines)+a.bytes != 0 {
+	if a := l.(*assembled); len(a.settled)+len(a.pieces)+len(a.cuts) != 0 {
 		t.Errorf("left behind: %+v", a)
 	}
 }
 
+// joined checks that the sink holds parts of one line, in order, the last one marked,
+// and returns the line.
+func (s *lineSink) joined(t *testing.T) string {
+	t.Helper()
+	var line strings.Builder
+	for i, l := range s.lines {
+		text, place, _ := strings.Cut(l, "(")
+		line.WriteString(text)
+		want := fmt.Sprintf("x %d)", i+1)
+		if i == len(s.lines)-1 {
+			want = fmt.Sprintf("x %d last)", i+1)
+		}
+		if place != want {
+			t.Errorf("piece %d is marked %q", i+1, place)
+		}
+	}
+	return line.String()
+}
+
+// A line that is longer than what may wait is stored in parts. Nothing of it is
+// acknowledged before.
 func TestAssembleLongLines(t *testing.T) {
 	s := new(lineSink)
 	l := Assemble(s, 0)
 	const parts, size = 100, 16 << 10
 	var pending []*logdriver.Message
 	var want strings.Builder
+	stored := func() (n int) {
+		for _, line := range s.lines {
+			text, _, _ := strings.Cut(line, "(")
+			n += len(text)
+		}
+		return n
+	}
 	for i := 1; i <= parts; i++ {
 		text := strings.Repeat(string(rune('a'+i%26)), size)
 		want.WriteString(text)
@@ -150,32 +178,70 @@ func TestAssembleLongLines(t *testing.T) {
 		if len(pending)*size > holdBytes+size {
 			t.Fatalf("%d parts wait for an acknowledgement", len(pending))
 		}
+		if acked := i - len(pending); acked*size > stored() {
+			t.Fatalf("%d parts are acknowledged, and %d bytes stored", acked, stored())
+		}
 	}
-	if len(pending) != 0 || len(s.lines) != 1 || s.lines[0] != want.String() {
+	if len(pending) != 0 || s.joined(t) != want.String() || len(s.lines) > parts*size/holdBytes+1 {
 		t.Errorf("%d pending, %d lines", len(pending), len(s.lines))
 	}
 }
 
-func TestAssembleOverBound(t *testing.T) {
+func TestAssembleBound(t *testing.T) {
 	s := new(lineSink)
-	l := Assemble(s, 4*holdBytes)
-	chunk := strings.Repeat("x", holdBytes+1)
-	for i := 1; i <= 8; i++ {
-		m := []*logdriver.Message{part(uint64(i), "out", "x", i, i == 8, chunk)}
-		if settledBy(t, 1, l.LogBatch(t.Context(), m)) != 1 {
-			t.Fatalf("part %d is not settled", i)
+	l := Assemble(s, 10)
+	for i, want := range []int{0, 2, 0, 2} {
+		msgs := []*logdriver.Message{part(uint64(2*i+1), "out", "x", i+1, i == 3, "123456")}
+		if i%2 == 1 { // offered again
+			msgs = append([]*logdriver.Message{part(uint64(2*i-1), "out", "x", i, false, "123456")}, msgs...)
+		}
+		if n := settledBy(t, len(msgs), l.LogBatch(t.Context(), msgs)); n != want {
+			t.Fatalf("part %d: %d are settled, not %d", i+1, n, want)
 		}
 	}
-	total := 0
-	for i, line := range s.lines {
-		text, place, _ := strings.Cut(line, "(")
-		total += len(text)
-		if place == "" || strings.Contains(place, "last") != (i == len(s.lines)-1) {
-			t.Errorf("piece %d is %q", i, place)
-		}
+	if got := s.joined(t); got != strings.Repeat("123456", 4) || len(s.lines) != 2 {
+		t.Errorf("%q", s.lines)
 	}
-	if total != 8*len(chunk) || len(s.lines) < 2 {
-		t.Errorf("%d bytes in %d pieces", total, len(s.lines))
+}
+
+// What was to be stored of a line stays the same when that fails.
+func TestAssembleFailuresToStoreParts(t *testing.T) {
+	down := errors.New("down")
+	offered := ""
+	s := &lineSink{fail: func(msgs []*logdriver.Message) error {
+		offered = ""
+		for _, m := range msgs {
+			offered += show(m) + ";"
+		}
+		return down
+	}}
+	l := Assemble(s, 2)
+	msgs := []*logdriver.Message{
+		part(1, "out", "x", 1, false, "a"), part(2, "err", "y", 1, false, "b"), part(3, "out", "x", 2, false, "c"),
+	}
+	if err := l.LogBatch(t.Context(), msgs[:2]); !errors.Is(err, service.ErrHold) || offered != "" {
+		t.Fatalf("%v, %q", err, offered)
+	}
+	const cut = "b(y 1);ac(x 1);"
+	if err := l.LogBatch(t.Context(), msgs); !errors.Is(err, down) || offered != cut {
+		t.Fatalf("%v, %q", err, offered)
+	}
+	msgs = append(msgs, part(4, "out", "x", 3, true, "d"))
+	if err := l.LogBatch(t.Context(), msgs); !errors.Is(err, down) || offered != cut+"d(x 2 last);" {
+		t.Fatalf("%v, %q", err, offered)
+	}
+	s.fail = nil
+	if err := l.LogBatch(t.Context(), msgs[:3]); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.LogBatch(t.Context(), msgs[3:]); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"b(y 1)", "ac(x 1)", "d(x 2 last)"}; !slices.Equal(s.lines, want) {
+		t.Errorf("%q, not %q", s.lines, want)
+	}
+	if a := l.(*assembled); len(a.settled)+len(a.cuts) != 0 {
+		t.Errorf("left behind: %+v", a)
 	}
 }
 
@@ -211,21 +277,6 @@ func TestAssembleFailuresOfTheSink(t *testing.T) {
 	}
 	if want := []string{"a1a2", "c"}; !slices.Equal(s.lines, want) {
 		t.Errorf("lines = %q", s.lines)
-	}
-}
-
-func TestAssembleCloseStoresWhatDidNotEnd(t *testing.T) {
-	s := new(lineSink)
-	l := Assemble(s, 0)
-	big := strings.Repeat("x", holdBytes+1)
-	if err := l.LogBatch(t.Context(), []*logdriver.Message{part(1, "out", "x", 1, false, big)}); err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Close(); err != nil || !s.closed {
-		t.Fatal(err)
-	}
-	if want := []string{big + "(x 1)"}; !slices.Equal(s.lines, want) {
-		t.Errorf("%d lines", len(s.lines))
 	}
 }
 

@@ -30,6 +30,10 @@ const maxBuffer = 4 << 20
 // Name implements logdriver.Logger.
 func (l *logger) Name() string { return name }
 
+// BufSize implements logdriver.SizedLogger: a line is split into messages here, once
+// it is known how long it is.
+func (l *logger) BufSize() int { return logdriver.MaxLineBytes }
+
 // Log implements logdriver.Logger.
 func (l *logger) Log(m *logdriver.Message) error {
 	err := l.LogBatch(context.Background(), []*logdriver.Message{m})

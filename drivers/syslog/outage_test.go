@@ -18,13 +18,20 @@ import (
 // openHost opens a logger through a host and a process of the driver.
 func openHost(t *testing.T, config map[string]string) host.Logger {
 	t.Helper()
+	_, l := openIn(t, config)
+	return l
+}
+
+// openIn is openHost for tests that need the host.
+func openIn(t *testing.T, config map[string]string) (*host.Host, host.Logger) {
+	t.Helper()
 	dir := filepath.Dir(drivertest.Self(t, name))
 	h, err := host.New(host.Config{PluginDirs: []string{dir}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		if err := h.Close(ctx); err != nil {
 			t.Error(err)
@@ -34,7 +41,7 @@ func openHost(t *testing.T, config map[string]string) host.Logger {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return l
+	return h, l
 }
 
 // logNumbers logs the numbers from first up to, and without, end.
@@ -52,7 +59,7 @@ func logNumbers(t *testing.T, l logdriver.Logger, first, end int) {
 
 func shutdown(t *testing.T, l host.Logger) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := l.Shutdown(ctx); err != nil {
 		t.Error(err)
@@ -138,7 +145,7 @@ func TestReceiverIsDown(t *testing.T) {
 		d.Kill()
 		l := openHost(t, d.config(transport, "rfc5424"))
 		logNumbers(t, l, i*100, (i+1)*100)
-		deadline := time.Now().Add(20 * time.Second)
+		deadline := time.Now().Add(patience)
 		for !strings.Contains(l.Stats().Blocked, "connect to "+transport+"://") {
 			if time.Now().After(deadline) {
 				t.Fatalf("%s: blocked is %q", transport, l.Stats().Blocked)
@@ -168,7 +175,7 @@ func TestCertificateIsRefused(t *testing.T) {
 			l := openHost(t, config)
 			// How many of the first are acknowledged depends on when the refusal comes.
 			n := 0
-			deadline := time.Now().Add(30 * time.Second)
+			deadline := time.Now().Add(patience)
 			for ; l.Stats().Blocked == ""; n++ {
 				if time.Now().After(deadline) {
 					t.Fatal("the logger is not blocked")

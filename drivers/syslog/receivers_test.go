@@ -71,7 +71,7 @@ func (d *daemon) config(transport, format string) map[string]string {
 // contains a text, or what there is after a while.
 func (d *daemon) awaitText(t testing.TB, before int, text string) []receiver.SyslogRecord {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(patience)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
