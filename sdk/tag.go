@@ -35,3 +35,16 @@ func (t *Tag) Render(info *logdriver.Info) (string, error) {
 	}
 	return b.String(), nil
 }
+
+// AppendTag appends the attribute "tag" to attrs if the user gave a tag. The error is a
+// *logdriver.OptionError.
+func (t *Tag) AppendTag(attrs []logdriver.Attr, info *logdriver.Info) ([]logdriver.Attr, error) {
+	if !t.IsSet() {
+		return attrs, nil
+	}
+	tag, err := t.Render(info)
+	if err != nil {
+		return nil, err
+	}
+	return append(attrs, logdriver.Attr{Key: "tag", Value: tag}), nil
+}

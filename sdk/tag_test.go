@@ -64,6 +64,27 @@ func TestTagErrors(t *testing.T) {
 	}
 }
 
+func TestAppendTag(t *testing.T) {
+	before := []logdriver.Attr{{Key: "k", Value: "v"}}
+	for tag, want := range map[string][]logdriver.Attr{
+		"":          before,
+		"{{.Name}}": {before[0], {Key: "tag", Value: "web one"}},
+	} {
+		config := map[string]string{"tag": tag}
+		if tag == "" {
+			config = nil
+		}
+		got, err := common(t, config).AppendTag(before, &container)
+		if err != nil || !cmp.Equal(got, want) {
+			t.Errorf("%q: %v, %v", tag, got, err)
+		}
+	}
+	var opt *logdriver.OptionError
+	if _, err := common(t, map[string]string{"tag": "{{.Nope}}"}).AppendTag(nil, &container); !errors.As(err, &opt) {
+		t.Error(err)
+	}
+}
+
 func TestAttributes(t *testing.T) {
 	for _, tc := range []struct {
 		name   string

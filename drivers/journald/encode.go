@@ -12,6 +12,11 @@ import (
 	"github.com/logplug/logplug/shared/logdriver"
 )
 
+// maxMirrored is how many attributes of a log become fields of their own, so that an entry
+// has no more than 1024 fields with up to logdriver.MaxAttrs of the message: journald
+// ignores such entries. LOGPLUG_ATTRIBUTES has them all.
+const maxMirrored = 512
+
 // encoder makes journal entries of messages.
 type encoder struct {
 	constant   []byte // fields of all entries
@@ -35,7 +40,7 @@ func newEncoder(info *logdriver.Info, opts *options, where place) (*encoder, err
 			e.constant = appendField(e.constant, f[0], f[1])
 		}
 	}
-	e.constant = appendAttributes(e.constant, e.extra)
+	e.constant = appendAttributes(e.constant, e.extra[:min(len(e.extra), maxMirrored)])
 	if len(e.extra) > 0 {
 		e.attributes = listed(e.extra)
 	}

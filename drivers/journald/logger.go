@@ -52,11 +52,7 @@ func (l *logger) begin(ctx context.Context, resumes bool) error {
 		return err
 	}
 	l.presence = announce(&l.place)
-	if resumes {
-		// What a predecessor sent may still be in journald's queue. If journald is
-		// down, there is no telling: messages may be stored twice.
-		_ = l.sock.settle(ctx)
-	}
+	unsure := resumes && !l.settled(ctx)
 	if err := entries.Refresh(); err != nil {
 		entries.Close()
 		if l.confirm == confirmSent {
@@ -76,7 +72,17 @@ func (l *logger) begin(ctx context.Context, resumes bool) error {
 		return nil
 	}
 	l.store = newStore(&l.sock, entries, beyond)
+	l.store.unsure = unsure
 	return nil
+}
+
+// settled waits for what a predecessor sent and may still be in journald's queue. What
+// a journald that is down or does not get on will make of that, resolve finds out before
+// the first message is sent; with confirm=sent messages may be stored twice.
+func (l *logger) settled(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, openWait)
+	defer cancel()
+	return l.sock.settle(ctx) == nil
 }
 
 // Name implements logdriver.Logger.

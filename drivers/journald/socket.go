@@ -1,23 +1,33 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"syscall"
 	"time"
+
+	"github.com/logplug/logplug/sdk/remote"
 )
 
 // stallTime is how long journald may take no message before that is an error.
 const stallTime = 5 * time.Second
 
+// openWait bounds how long Open waits for a journald that does not get on.
+const openWait = 200 * time.Millisecond
+
 // socket is a connection to journald's native socket. It is not safe for
 // concurrent use.
 type socket struct {
-	path string
-	conn *net.UnixConn // nil while there is none
+	path  string
+	stall time.Duration // instead of stallTime, in tests
+	conn  *net.UnixConn // nil while there is none
 }
+
+// patience is how long journald may take no message.
+func (s *socket) patience() time.Duration { return cmp.Or(s.stall, stallTime) }
 
 func (s *socket) dial() error {
 	if s.conn != nil {
@@ -62,7 +72,7 @@ func (s *socket) sendFile(ctx context.Context, b []byte) error {
 func (s *socket) touch(ctx context.Context) error { return s.write(ctx, nil, nil) }
 
 func (s *socket) write(ctx context.Context, b, rights []byte) error {
-	if err := s.conn.SetWriteDeadline(time.Now().Add(stallTime)); err != nil {
+	if err := s.conn.SetWriteDeadline(time.Now().Add(s.patience())); err != nil {
 		return err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = s.conn.SetWriteDeadline(time.Unix(1, 0)) })
@@ -77,7 +87,7 @@ func (s *socket) write(ctx context.Context, b, rights []byte) error {
 		s.close()
 		return fmt.Errorf("send to journald: it has gone away: %w", err)
 	case isTimeout(err):
-		return fmt.Errorf("send to journald: it has taken nothing for %v: %w", stallTime, err)
+		return fmt.Errorf("send to journald: it has taken nothing for %v: %w", s.patience(), err)
 	}
 	return fmt.Errorf("send to journald: %w", err)
 }
@@ -113,15 +123,18 @@ func (s *socket) settle(ctx context.Context) error {
 	if err := s.touch(ctx); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, stallTime)
+	ctx, cancel := context.WithTimeout(ctx, s.patience())
 	defer cancel()
 	for p := new(pause); ; {
-		n, err := unsent(s.conn)
-		if err != nil || n == 0 {
-			return err
+		n, err := remote.Unsent(s.conn)
+		if err != nil {
+			return fmt.Errorf("ask for journald's queue: %w", err)
+		}
+		if n == 0 {
+			return nil
 		}
 		if p.wait(ctx) != nil {
-			return fmt.Errorf("wait for journald: it has left messages in its queue for %v", stallTime)
+			return fmt.Errorf("wait for journald: it has left messages in its queue for %v", s.patience())
 		}
 	}
 }
@@ -136,12 +149,5 @@ const (
 
 func (p *pause) wait(ctx context.Context) error {
 	p.next = min(max(p.next*3/2, minPause), maxPause)
-	timer := time.NewTimer(p.next)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return remote.Sleep(ctx, p.next)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -23,19 +22,4 @@ func sealedFile(b []byte) (*os.File, error) {
 		return nil, fmt.Errorf("write and seal a memory file: %w", err)
 	}
 	return f, nil
-}
-
-// unsent returns how many bytes sent on conn the receiver has not taken yet.
-func unsent(conn *net.UnixConn) (n int, err error) {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return 0, err
-	}
-	if cerr := raw.Control(func(fd uintptr) { n, err = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) }); cerr != nil {
-		return 0, cerr
-	}
-	if err != nil {
-		return 0, fmt.Errorf("ask for journald's queue: %w", err)
-	}
-	return n, nil
 }

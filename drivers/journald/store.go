@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/logplug/logplug/drivers/journald/internal/journal"
+	"github.com/logplug/logplug/sdk/remote"
 )
 
 // maxWindow is the highest number of messages that are sent before they are seen in
@@ -72,9 +73,9 @@ func (s *store) await(ctx context.Context, n uint64) error {
 	)
 	for {
 		// In this order: an empty queue means that what is visible is all.
-		left, err := unsent(s.sock.conn)
+		left, err := remote.Unsent(s.sock.conn)
 		if err != nil {
-			return err
+			return fmt.Errorf("ask for journald's queue: %w", err)
 		}
 		if err := s.entries.Refresh(); err != nil {
 			return err

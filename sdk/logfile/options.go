@@ -61,13 +61,5 @@ func (o *Options) syncMode() SyncMode {
 // Constants returns the attributes that all messages of info have. The tag is one of
 // them only if the user asked for it. An error is a *logdriver.OptionError.
 func (o *Options) Constants(info *logdriver.Info) ([]logdriver.Attr, error) {
-	attrs := o.Extra(info)
-	if !o.Tag.IsSet() {
-		return attrs, nil
-	}
-	tag, err := o.Render(info)
-	if err != nil {
-		return nil, err
-	}
-	return append(attrs, logdriver.Attr{Key: "tag", Value: tag}), nil
+	return o.AppendTag(o.Extra(info), info)
 }

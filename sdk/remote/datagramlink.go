@@ -100,7 +100,7 @@ func (l *datagramLink) write(b *outbox, deadline time.Time) error {
 // confirmed: datagrams that are not waiting any more were read by the peer, if it
 // is on this machine, or have left this machine, if they are UDP.
 func (l *datagramLink) confirmed(b *outbox) (int64, error) {
-	waiting, err := unsentBytes(l.sock)
+	waiting, err := Unsent(l.sock)
 	if err == nil {
 		err = l.alive()
 	}

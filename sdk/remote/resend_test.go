@@ -47,7 +47,7 @@ func within(t *testing.T, s *Sender, what string, holds func() bool) {
 		if err == nil {
 			ok = holds()
 			s.release()
-			err = wait(ctx, maxPause)
+			err = Sleep(ctx, maxPause)
 		}
 		if err != nil {
 			t.Fatalf("%s: %v", what, err)

@@ -207,7 +207,7 @@ func (s *Sender) push(ctx context.Context) error {
 		if now.Sub(progress) > s.cfg.StallTimeout {
 			return s.stalled()
 		}
-		if err := wait(ctx, pause); err != nil {
+		if err := Sleep(ctx, pause); err != nil {
 			return err
 		}
 		pause = min(2*pause, maxPause)
@@ -305,7 +305,7 @@ func (s *Sender) keep(l link) {
 			retry.Reset()
 			pause = 0
 		}
-		if wait(s.ctx, pause) != nil {
+		if Sleep(s.ctx, pause) != nil {
 			return
 		}
 		l = s.resend(l)
@@ -432,7 +432,7 @@ func (s *Sender) finish(ctx context.Context) error {
 		if err == nil || errors.Is(err, errUnfinished) {
 			return nil // everything is confirmed; some receivers do not answer
 		}
-		if wait(ctx, retry.NextBackOff()) != nil {
+		if Sleep(ctx, retry.NextBackOff()) != nil {
 			return fmt.Errorf("%d messages were acknowledged shortly before the connection ended and could not be sent again, so they may be lost: %w", len(s.box.marks), err)
 		}
 	}
@@ -454,16 +454,4 @@ func (s *Sender) finishOnce(ctx context.Context) error {
 		s.dropLink(time.Now())
 	}
 	return err
-}
-
-// wait waits for d, or until ctx ends and then returns why.
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

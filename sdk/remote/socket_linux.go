@@ -25,10 +25,10 @@ func control(sock net.Conn, f func(fd int) error) error {
 	return inner
 }
 
-// unsentBytes returns the size of the socket's send queue: for TCP the bytes that
+// Unsent returns the size of the socket's send queue: for TCP the bytes that
 // the peer's system has not confirmed, tcp(7); for unix sockets 0 only if the peer
 // has read everything.
-func unsentBytes(sock net.Conn) (int, error) {
+func Unsent(sock net.Conn) (int, error) {
 	n := 0
 	err := control(sock, func(fd int) (err error) {
 		n, err = unix.IoctlGetInt(fd, unix.TIOCOUTQ) // another name of SIOCOUTQ

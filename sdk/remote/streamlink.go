@@ -179,7 +179,7 @@ func (l *streamLink) writer() io.Writer {
 }
 
 func (l *streamLink) confirmed(b *outbox) (int64, error) {
-	waiting, err := unsentBytes(l.sock)
+	waiting, err := Unsent(l.sock)
 	if err == nil {
 		// In this order: what is not waiting any more may have been thrown away
 		// when the connection ended.

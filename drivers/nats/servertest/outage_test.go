@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +14,8 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/logplug/logplug/host"
+	"github.com/logplug/logplug/sdk/drivertest"
 	"github.com/logplug/logplug/shared/logdriver"
 )
 
@@ -38,6 +41,47 @@ func TestServerDownAtOpen(t *testing.T) {
 	w.Close()
 	same(t, collect(t, follower), 1, 50)
 	same(t, m.read(t, "id", logdriver.ReadConfig{Tail: -1}), 1, 50)
+}
+
+// The statistics of a host say why messages wait, and nothing of what it has accepted is
+// lost.
+func TestServerDownShows(t *testing.T) {
+	n := newNode(t)
+	h, err := host.New(host.Config{PluginDirs: []string{filepath.Dir(drivertest.Self(t, "nats"))}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := h.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}()
+	m := newMachine(n, map[string]string{"nats-timeout": "1s"})
+	info := m.info("id")
+	info.Stream = "" // the host names one
+	l, err := h.Open(t.Context(), "nats", info)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, msg := range numbered(1, 100) {
+		if err := l.Log(msg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := "not connected to NATS at " + n.url()
+	eventually(t, "the logger shows why it is blocked", func() bool {
+		blocked := l.Stats().Blocked
+		return strings.Contains(blocked, want) && strings.Contains(blocked, "connection refused")
+	})
+	n.start(t)
+	eventually(t, "everything is stored", func() bool {
+		st := l.Stats()
+		return st.Acked.Messages == 100 && st.Blocked == ""
+	})
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	same(t, newMachine(n, nil).read(t, "id", logdriver.ReadConfig{Tail: -1}), 1, 100)
 }
 
 // Closing does not wait for a server that has gone.

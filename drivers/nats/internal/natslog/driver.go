@@ -13,13 +13,13 @@ import (
 
 const name = "nats"
 
-// openWait bounds how long Open waits for a server: the logger can do without one
-// until messages come.
+// openWait bounds how long Open waits for a server that is there or may be: the logger
+// can do without one until messages come.
 const openWait = 3 * time.Second
 
 // Driver returns the driver. Loggers of one Driver share connections.
 func Driver() sdk.Driver[Options] {
-	s := &service{links: newPool()}
+	s := &service{links: newPool(), openWait: openWait}
 	return sdk.Driver[Options]{
 		Name:       name,
 		Version:    "1.0.0",
@@ -31,22 +31,27 @@ func Driver() sdk.Driver[Options] {
 	}
 }
 
-type service struct{ links *pool }
+type service struct {
+	links    *pool
+	openWait time.Duration
+}
 
 func (s *service) open(ctx context.Context, info logdriver.Info, opts *Options) (logdriver.Logger, error) {
 	log, err := s.log(&info, opts)
 	if err != nil {
 		return nil, err
 	}
-	attrs, err := opts.attributes(&info)
+	attrs, err := opts.AppendTag(opts.Extra(&info), &info)
 	if err != nil {
 		log.release()
 		return nil, err
 	}
 	l := newLogger(log, info.Stream, attrs)
-	ctx, cancel := context.WithTimeout(ctx, min(openWait, opts.Timeout))
+	ctx, cancel := context.WithTimeout(ctx, min(s.openWait, opts.Timeout))
 	defer cancel()
-	err = l.begin(ctx)
+	if err = l.attempt(ctx); err == nil {
+		err = l.begin(ctx)
+	}
 	var refused *logdriver.OptionError
 	if errors.As(err, &refused) {
 		log.release()

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"strings"
 	"sync"
@@ -100,7 +101,8 @@ func (p *pool) acquire(c linkConfig) *link {
 	if l == nil {
 		l = &link{
 			pool: p, config: c, open: make(map[string]int),
-			batches: make(chan struct{}, parallelBatches), connected: make(chan struct{}),
+			batches: make(chan struct{}, parallelBatches), tried: make(chan struct{}), connected: make(chan struct{}),
+			dialer: dialer{Dialer: net.Dialer{Timeout: dialTimeout}},
 		}
 		l.ctx, l.cancel = context.WithCancel(context.Background())
 		p.links[c.key] = l
@@ -117,7 +119,9 @@ type link struct {
 	batches chan struct{}      // holds a token for each batch that is under way
 	ctx     context.Context    // ends when nobody uses the link any more
 	cancel  context.CancelFunc // of ctx
+	dialer  dialer
 
+	tried     chan struct{} // closed when there is a connection, or the first attempt has failed
 	connected chan struct{} // closed when the fields below are set
 	conn      *nats.Conn
 	js        jetstream.JetStream
@@ -131,7 +135,7 @@ type link struct {
 // connect ends when there is a connection, or one that goes on trying by itself,
 // and closes it if nobody wants it any more by then.
 func (l *link) connect() {
-	for {
+	for first := true; ; first = false {
 		conn, err := nats.Connect(l.config.key.urls, l.options()...)
 		if err == nil {
 			l.conn = conn
@@ -144,6 +148,9 @@ func (l *link) connect() {
 			close(l.connected)
 		}
 		l.pool.mu.Unlock()
+		if first {
+			close(l.tried)
+		}
 		switch {
 		case conn != nil && unused:
 			conn.Close()
@@ -164,7 +171,7 @@ func (l *link) connect() {
 func (l *link) options() []nats.Option {
 	opts := append([]nats.Option{
 		nats.Name("logplug"),
-		nats.Timeout(dialTimeout),
+		nats.Timeout(dialTimeout), nats.SetCustomDialer(&l.dialer),
 		nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1),
 		nats.ReconnectWait(reconnectWait), nats.ReconnectJitter(reconnectJitter, reconnectJitter),
 		nats.IgnoreAuthErrorAbort(), // credentials may be mended meanwhile
@@ -207,7 +214,18 @@ var errNotConnected = errors.New("no server has answered yet")
 func (l *link) absent(cause error) error {
 	l.pool.mu.Lock()
 	defer l.pool.mu.Unlock()
-	return fmt.Errorf("not connected to NATS at %s: %w", l.config.key.urls, cmp.Or(l.err, cause))
+	return fmt.Errorf("not connected to NATS at %s: %w", l.config.key.urls, cmp.Or(l.err, l.dialer.lastError(), cause))
+}
+
+// attempt returns nil if there is a connection. It waits for the first attempt alone.
+func (l *link) attempt(ctx context.Context) error {
+	select {
+	case <-l.tried:
+		_, err := l.now()
+		return err
+	case <-ctx.Done():
+		return l.absent(ctx.Err())
+	}
 }
 
 // get returns the connection once it is established.

@@ -149,17 +149,3 @@ func (o *Options) stream(given map[string]string) stream {
 	}
 	return s
 }
-
-// attributes returns what accompanies every message. A tag is one only if the
-// user asked for it.
-func (o *Options) attributes(info *logdriver.Info) ([]logdriver.Attr, error) {
-	attrs := o.Attributes.Extra(info)
-	if !o.Tag.IsSet() {
-		return attrs, nil
-	}
-	tag, err := o.Tag.Render(info)
-	if err != nil {
-		return nil, err
-	}
-	return append(attrs, logdriver.Attr{Key: "tag", Value: tag}), nil
-}

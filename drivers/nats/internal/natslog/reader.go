@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/logplug/logplug/sdk/remote"
 	"github.com/logplug/logplug/shared/logdriver"
 )
 
@@ -40,7 +41,7 @@ func (l *log) look(ctx context.Context) (m stored, err error) {
 		if m, err = l.lookOnce(ctx); err == nil || errors.Is(err, errNoMessage) || errors.Is(err, errNoStream) {
 			return m, err
 		}
-		if _, absent := l.now(); absent != nil || !sleep(ctx, retryMin) {
+		if _, absent := l.now(); absent != nil || remote.Sleep(ctx, retryMin) != nil {
 			return m, err
 		}
 	}

@@ -7,9 +7,11 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/logplug/logplug/sdk/remote"
 	"github.com/logplug/logplug/shared/logdriver"
 )
 
@@ -83,7 +85,8 @@ func (r *reading) run(ctx context.Context) error {
 		return err
 	}
 	r.moved = time.Now()
-	wait := retryMin
+	retry := backoff.NewExponentialBackOff()
+	retry.InitialInterval, retry.MaxInterval, retry.Multiplier = retryMin, retryMax, 2
 	for located := false; ; {
 		var err error
 		if !located {
@@ -95,7 +98,8 @@ func (r *reading) run(ctx context.Context) error {
 			before := r.read
 			err = r.consume(ctx)
 			if r.read > before {
-				wait, r.moved = retryMin, time.Now()
+				r.moved = time.Now()
+				retry.Reset()
 			}
 		}
 		switch {
@@ -108,21 +112,9 @@ func (r *reading) run(ctx context.Context) error {
 		case time.Since(r.moved) > patience && (!r.cfg.Follow || r.ending()):
 			return fmt.Errorf("no progress within %v: %w", patience, err)
 		}
-		if !sleep(ctx, wait) {
+		if remote.Sleep(ctx, retry.NextBackOff()) != nil {
 			return ctx.Err()
 		}
-		wait = min(2*wait, retryMax)
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 
