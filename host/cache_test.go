@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -164,41 +165,68 @@ func TestCacheBesideLogPath(t *testing.T) {
 // TestCacheOptions has the options honoured, and kept from the driver, which would
 // refuse them.
 func TestCacheOptions(t *testing.T) {
+	for _, compress := range []bool{false, true} {
+		t.Run(fmt.Sprint("compress=", compress), func(t *testing.T) { testCacheOptions(t, compress) })
+	}
+}
+
+func testCacheOptions(t *testing.T, compress bool) {
 	dir := t.TempDir()
 	h := newHost(t, withCache(dir, nil))
-	info, _ := sinkInfo(t, map[string]string{"cache-max-size": "4k", "cache-max-file": "3", "cache-compress": "false"})
+	info, _ := sinkInfo(t, map[string]string{"cache-max-size": "4k", "cache-max-file": "3", "cache-compress": fmt.Sprint(compress)})
 	l := open(t, h, "sink", info)
 	for i := range 1000 {
 		logLine(t, l, "message %d", i)
 	}
+	if compress { // in the background
+		eventually(t, "a compressed file", func() bool {
+			_, compressed := cacheFiles(t, dir)
+			return len(compressed) > 0
+		})
+	}
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	var logs []string
-	plain := regexp.MustCompile(`^cache\.log(\.[0-9]+)?$`) // not compressed
-	all, err := filepath.Glob(filepath.Join(dir, "*", "cache.log*"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range all {
+	plain, compressed := cacheFiles(t, dir)
+	for _, path := range append(plain, compressed...) {
 		fi, err := os.Stat(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // it has just been compressed
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
 		if fi.Size() > 128<<10 {
 			t.Errorf("%s has %d bytes", path, fi.Size())
 		}
-		if plain.MatchString(filepath.Base(path)) {
-			logs = append(logs, path)
-		}
 	}
-	if len(logs) != 3 {
-		t.Errorf("the files are %q", all)
+	if !compress && (len(plain) != 3 || len(compressed) != 0) {
+		t.Errorf("the files are %q and %q", plain, compressed)
 	}
 	got := readLines(t, h.ReadLogs(testContext(t), "sink", info, everything))
 	if len(got) == 0 || len(got) == 1000 || got[len(got)-1] != "message 999" {
 		t.Errorf("%d lines are left", len(got))
 	}
+}
+
+// cacheFiles returns the files of the only cache in dir that hold messages.
+func cacheFiles(t *testing.T, dir string) (plain, compressed []string) {
+	t.Helper()
+	all, err := filepath.Glob(filepath.Join(dir, "*", "cache.log*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := regexp.MustCompile(`^cache\.log(\.[0-9]+)?(\.zst)?$`)
+	for _, path := range all {
+		switch m := name.FindStringSubmatch(filepath.Base(path)); {
+		case m == nil: // an index, or a lock
+		case m[2] != "":
+			compressed = append(compressed, path)
+		default:
+			plain = append(plain, path)
+		}
+	}
+	return plain, compressed
 }
 
 func TestCacheOptionsAreChecked(t *testing.T) {
