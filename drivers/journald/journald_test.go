@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -190,48 +189,21 @@ func TestRestarts(t *testing.T) {
 
 // What exceeds journald's rate limit is an error and stored later, not lost.
 func TestRateLimit(t *testing.T) {
-	const burst = 200
-	j := receiver.StartJournald(t, receiver.JournaldConfig{Settings: []string{"RateLimitIntervalSec=300ms", fmt.Sprint("RateLimitBurst=", burst)}})
-	asService(t, j)
+	const burst = 50
+	j := receiver.StartJournald(t, receiver.JournaldConfig{
+		Settings: []string{"RateLimitIntervalSec=2s", fmt.Sprint("RateLimitBurst=", burst)},
+		Unit:     "logplug-test.service",
+	})
 	l := mustOpen(t, j, logdriver.Info{ContainerID: "limited", Stream: "s"}, nil)
 	defer mustClose(t, l)
-	// journald multiplies the burst by up to 20 where there is much room on the disk.
-	const n = 20 * burst * 3 / 2
+	// journald multiplies the burst by a quarter of the binary logarithm of the room on the
+	// disk, in units of 64 KiB.
+	const n = burst * 12
 	limited := false
 	logRetrying(t, l, numbered(1, n), func(err error) { limited = limited || errors.Is(err, errNotStored) })
 	wantNumbered(t, readAll(t, l, logdriver.ReadConfig{Tail: -1}), n)
 	if !limited {
 		t.Error("the limit was not reached")
-	}
-}
-
-// asService makes j take the test for a service, which is what journald limits. Where
-// a process is in no control group but the root, as in containers, journald goes by the
-// name that systemd gives with a service's standard output.
-func asService(t *testing.T, j *receiver.Journald) {
-	t.Helper()
-	conn, err := net.Dial("unix", filepath.Join(filepath.Dir(j.Socket), "stdout"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() }) // until then journald remembers the process
-	// The source is systemd's src/core/exec-invoke.c, connect_logger_as: identifier, unit,
-	// priority, and whether lines have priorities and go to syslog, kmsg, console.
-	const line = "what a service says"
-	if _, err := fmt.Fprintf(conn, "logplug-test\nlogplug-test.service\n6\n0\n0\n0\n0\n%s\n", line); err != nil {
-		t.Fatal(err)
-	}
-	var units []byte
-	eventually(t, func() error {
-		out, err := j.Journalctl(t.Context(), "-o", "cat", "--output-fields=_SYSTEMD_UNIT,MESSAGE", "SYSLOG_IDENTIFIER=logplug-test")
-		if err == nil && !strings.Contains(string(out), line) {
-			err = errors.New("journald has not stored what a service says")
-		}
-		units = out
-		return err
-	})
-	if strings.TrimSpace(string(units)) == line {
-		receiver.Missing(t, "this process is in a control group of no unit of systemd, so journald does not limit it")
 	}
 }
 

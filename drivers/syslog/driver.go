@@ -41,7 +41,7 @@ func newLogger(info *logdriver.Info, opts *options, buffers *sync.Pool) (*logger
 	if len(tag) > frame.MaxTag {
 		return nil, &logdriver.OptionError{Option: "tag", Reason: fmt.Sprintf("results in %d bytes; a tag has at most %d", len(tag), frame.MaxTag)}
 	}
-	cfg := remote.Config{Addresses: opts.addresses, ResendBytes: int(opts.Resend)}
+	cfg := remote.Config{Addresses: opts.addresses, ResendBytes: int(opts.Resend), Probation: opts.probation}
 	if opts.addresses[0].TLS {
 		// The name to verify is that of the address, unless the options name one.
 		if cfg.TLS, err = opts.TLS.Config(tlsPrefix, opts.addresses[0].Host); err != nil {

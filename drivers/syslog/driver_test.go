@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/logplug/logplug/sdk/drivertest/receiver"
 	"github.com/logplug/logplug/shared/logdriver"
 )
 
@@ -124,16 +124,7 @@ func TestPartialsAreJoined(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	received := make(chan string, 1)
-	go func() {
-		conn, err := ln.Accept()
-		if err != nil {
-			return
-		}
-		b, _ := io.ReadAll(conn)
-		conn.Close()
-		received <- string(b)
-	}()
+	received := receiver.ReadStream(ln)
 	l, err := openDriver(logdriver.Info{Config: map[string]string{"syslog-address": "tcp://" + ln.Addr().String(), "syslog-format": "rfc5424"}})
 	if err != nil {
 		t.Fatal(err)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"io"
 	"net"
 	"path/filepath"
 	"strings"
@@ -9,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/logplug/logplug/sdk/drivertest/receiver"
 	"github.com/logplug/logplug/sdk/remote"
 	"github.com/logplug/logplug/shared/logdriver"
 )
@@ -36,16 +36,7 @@ func TestLocalStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	received := make(chan string, 1)
-	go func() {
-		conn, err := ln.Accept()
-		if err != nil {
-			return
-		}
-		b, _ := io.ReadAll(conn)
-		conn.Close()
-		received <- string(b)
-	}()
+	received := receiver.ReadStream(ln)
 	l := openLocal(t, path)
 	msgs := []*logdriver.Message{
 		{Line: []byte("first"), Source: "stdout", Timestamp: time.Now(), Seq: 1},

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/logplug/logplug/drivers/syslog/internal/frame"
 	"github.com/logplug/logplug/sdk"
@@ -30,6 +31,7 @@ type options struct {
 
 	addresses []remote.Address // to be tried in turn; set by Validate, as is what follows
 	facility  int
+	probation time.Duration // remote.Config.Probation, for tests
 }
 
 // tlsPrefix is what the names of TLS's options begin with.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -162,39 +163,71 @@ func TestReceiverIsDown(t *testing.T) {
 	}
 }
 
-// TestCertificateIsRefused: a receiver that does not accept the client has its
-// system acknowledge bytes all the same. The logger shows what is the matter, and
-// acknowledges nothing further.
+// refused returns a configuration that a daemon does not accept: without the client's
+// certificate.
+func (d *daemon) refused() map[string]string {
+	config := d.config("tcp+tls", "rfc5424")
+	delete(config, "syslog-tls-cert")
+	delete(config, "syslog-tls-key")
+	return config
+}
+
+// TestCertificateIsRefused: a logger shows that the receiver does not accept the client,
+// although the receiver's system acknowledges bytes.
 func TestCertificateIsRefused(t *testing.T) {
 	for _, program := range []string{"rsyslogd", "syslog-ng"} {
 		t.Run(program, func(t *testing.T) {
 			d := startDaemon(t, program)
-			config := d.config("tcp+tls", "rfc5424")
-			delete(config, "syslog-tls-cert")
-			delete(config, "syslog-tls-key")
-			l := openHost(t, config)
-			// How many of the first are acknowledged depends on when the refusal comes.
+			l := openHost(t, d.refused())
 			n := 0
-			deadline := time.Now().Add(patience)
-			for ; l.Stats().Blocked == ""; n++ {
-				if time.Now().After(deadline) {
-					t.Fatal("the logger is not blocked")
-				}
-				logNumbers(t, l, n, n+1)
-				<-time.After(5 * time.Millisecond)
-			}
+			eventually(t, "the logger is blocked", func() bool {
+				logNumbers(t, l, n, n+1) // the first may be acknowledged before the refusal comes
+				n++
+				return strings.Contains(l.Stats().Blocked, "send to tcp+tls://")
+			})
 			t.Log(l.Stats().Blocked)
-			logNumbers(t, l, n, n+10)
 			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 			defer cancel()
 			err := l.Shutdown(ctx)
 			var undelivered *logdriver.UndeliveredError
-			if !errors.As(err, &undelivered) {
+			if err != nil && !errors.As(err, &undelivered) {
 				t.Fatalf("Shutdown: %v", err)
 			}
-			if undelivered.Messages < 10 {
-				t.Errorf("only %d are not acknowledged", undelivered.Messages)
+		})
+	}
+}
+
+// TestRefusedIsOnProbation: once a receiver has ended a connection early, nothing is
+// acknowledged on the next ones, whatever time the refusal takes.
+func TestRefusedIsOnProbation(t *testing.T) {
+	for _, program := range []string{"rsyslogd", "syslog-ng"} {
+		t.Run(program, func(t *testing.T) {
+			d := startDaemon(t, program)
+			info := logdriver.Info{Config: d.refused()}
+			opts, err := driver().Options(info.Config)
+			if err != nil {
+				t.Fatal(err)
 			}
+			opts.probation = time.Hour
+			l, err := newLogger(&info, opts, &sync.Pool{New: func() any { return new(buffer) }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			seq, refusals := uint64(1), 0
+			eventually(t, "refusals", func() bool {
+				msg := &logdriver.Message{Line: []byte("x"), Source: "stdout", Timestamp: time.Now(), Seq: seq}
+				err := l.LogBatch(t.Context(), []*logdriver.Message{msg})
+				switch {
+				case err != nil:
+					refusals++ // it is offered again
+				case refusals > 0:
+					t.Fatalf("message %d is acknowledged after %d refusals", seq, refusals)
+				default:
+					seq++
+				}
+				return refusals == 5
+			})
 		})
 	}
 }

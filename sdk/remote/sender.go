@@ -17,6 +17,7 @@ const (
 	DefaultStallTimeout  = 5 * time.Second
 	DefaultResendAge     = 10 * time.Second
 	DefaultFinishTimeout = 5 * time.Second
+	DefaultProbation     = 500 * time.Millisecond
 )
 
 const (
@@ -30,12 +31,6 @@ const (
 	// is nothing else to send.
 	minRetry = 50 * time.Millisecond
 	maxRetry = 5 * time.Second
-	// A peer that ends connections soon after it has taken them, such as a proxy
-	// without a server behind it or one that does not like the client's
-	// certificate, has its system confirm what nobody reads. After a connection that
-	// was shorter than briefLife, the next must live for probation first.
-	briefLife = 2 * time.Second
-	probation = 500 * time.Millisecond
 )
 
 // Config says where a Sender sends to, and how.
@@ -58,6 +53,12 @@ type Config struct {
 	StallTimeout time.Duration
 	// FinishTimeout bounds Close: DefaultFinishTimeout if 0.
 	FinishTimeout time.Duration
+	// Probation is for how long a connection over TCP must have lived before anything is
+	// taken for confirmed, if the one before it lived for less than four times that:
+	// DefaultProbation if 0. A peer that ends connections soon after it has taken them,
+	// such as a proxy without a server behind it or one that does not like the client's
+	// certificate, has its system confirm what nobody reads.
+	Probation time.Duration
 }
 
 // Sender sends frames to a server that does not acknowledge them, and knows what
@@ -103,6 +104,7 @@ func NewSender(cfg Config) *Sender {
 	setDefault(&cfg.DialTimeout, DefaultDialTimeout)
 	setDefault(&cfg.StallTimeout, DefaultStallTimeout)
 	setDefault(&cfg.FinishTimeout, DefaultFinishTimeout)
+	setDefault(&cfg.Probation, DefaultProbation)
 	for _, a := range cfg.Addresses {
 		if a.Network == "udp" {
 			cfg.ResendBytes = 0 // what was lost before would be lost again
@@ -254,7 +256,7 @@ func (s *Sender) connect(ctx context.Context) error {
 		if err == nil {
 			s.link, s.peer, s.opened, s.hold = l, a, time.Now(), time.Time{}
 			if s.brief && a.Network == "tcp" {
-				s.hold = s.opened.Add(probation)
+				s.hold = s.opened.Add(s.cfg.Probation)
 			}
 			s.box.rewind()
 			s.watch(l)
@@ -265,13 +267,16 @@ func (s *Sender) connect(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// briefLife is what a connection must live for not to put the next one on probation.
+func (s *Sender) briefLife() time.Duration { return 4 * s.cfg.Probation }
+
 // dropLink lets go of a connection that ended at a time.
 func (s *Sender) dropLink(at time.Time) {
 	if s.link == nil {
 		return
 	}
 	s.link.close()
-	s.link, s.brief = nil, at.Sub(s.opened) < briefLife
+	s.link, s.brief = nil, at.Sub(s.opened) < s.briefLife()
 	s.box.expire(at.Add(-s.cfg.ResendAge))
 	s.box.rewind()
 }
@@ -301,7 +306,7 @@ func (s *Sender) keep(l link) {
 		case <-s.ctx.Done():
 			return
 		}
-		if time.Since(began) >= briefLife {
+		if time.Since(began) >= s.briefLife() {
 			retry.Reset()
 			pause = 0
 		}

@@ -286,16 +286,7 @@ func TestPeerIsDown(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	read := make(chan string, 1)
-	go func() {
-		conn, err := ln.Accept()
-		if err != nil {
-			return
-		}
-		b, _ := io.ReadAll(conn)
-		conn.Close()
-		read <- string(b)
-	}()
+	read := receiver.ReadStream(ln)
 	if n, err := s.Send(t.Context(), []byte("c;"), []int{2}); n != 3 || err != nil {
 		t.Fatalf("%d, %v", n, err)
 	}

@@ -40,7 +40,7 @@ func TestServerDownAtOpen(t *testing.T) {
 	}
 	w.Close()
 	same(t, collect(t, follower), 1, 50)
-	same(t, m.read(t, "id", logdriver.ReadConfig{Tail: -1}), 1, 50)
+	same(t, newMachine(n, nil).read(t, "id", logdriver.ReadConfig{Tail: -1}), 1, 50)
 }
 
 // The statistics of a host say why messages wait, and nothing of what it has accepted is

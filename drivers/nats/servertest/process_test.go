@@ -51,11 +51,14 @@ type member struct {
 
 // startCluster returns three nodes that form a cluster.
 func startCluster(t testing.TB) []member {
+	ports, err := receiver.FreePorts(6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ports, routePorts := ports[:3], ports[3:]
 	var routes []string
-	var ports, routePorts []int
-	for range 3 {
-		ports, routePorts = append(ports, freePort(t)), append(routePorts, freePort(t))
-		routes = append(routes, fmt.Sprintf("\"nats-route://127.0.0.1:%d\"", routePorts[len(routePorts)-1]))
+	for _, port := range routePorts {
+		routes = append(routes, fmt.Sprintf("\"nats-route://127.0.0.1:%d\"", port))
 	}
 	var members []member
 	for i := range 3 {

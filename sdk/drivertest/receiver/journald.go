@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -32,6 +33,9 @@ type JournaldConfig struct {
 	Settings []string
 	// Env is added to journald's environment.
 	Env []string
+	// Unit makes journald take this process for one of a systemd unit of that name,
+	// whatever control group it is in. Only units have limits.
+	Unit string
 }
 
 // journaldScript runs in the new mount namespace, in the instance's directory.
@@ -42,6 +46,7 @@ mkdir -p /var/log/journal &&
 mount --bind journal /var/log/journal &&
 mount --bind machine-id /etc/machine-id &&
 mount --bind journald.conf /etc/systemd/journald.conf &&
+{ [ ! -e cgroup ] || mount --bind cgroup "/proc/$1/cgroup"; } &&
 exec "$0"
 `
 
@@ -75,7 +80,7 @@ func RunJournald(ctx context.Context, dir string, c JournaldConfig) (*Journald, 
 	if err != nil {
 		return nil, err
 	}
-	if err := writeJournald(dir, c.Settings); err != nil {
+	if err := writeJournald(dir, c); err != nil {
 		return nil, err
 	}
 	j := &Journald{
@@ -83,14 +88,14 @@ func RunJournald(ctx context.Context, dir string, c JournaldConfig) (*Journald, 
 		Directory: filepath.Join(dir, "journal"),
 	}
 	j.Process, err = Start(ctx, Command{
-		Path: unshare, Args: []string{"--mount", "sh", "-c", journaldScript, binary}, Dir: dir, Env: c.Env,
+		Path: unshare, Args: []string{"--mount", "sh", "-c", journaldScript, binary, fmt.Sprint(os.Getpid())}, Dir: dir, Env: c.Env,
 		Ready: j.ready,
 	})
 	return j, err
 }
 
 // writeJournald fills the directory of an instance.
-func writeJournald(dir string, settings []string) error {
+func writeJournald(dir string, c JournaldConfig) error {
 	for _, d := range []string{"run/systemd/journal", "journal"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
 			return err
@@ -101,20 +106,31 @@ func writeJournald(dir string, settings []string) error {
 	conf := append([]string{
 		"[Journal]", "Storage=persistent", "ReadKMsg=no", "Audit=no", "ForwardToSyslog=no", "ForwardToKMsg=no",
 		"ForwardToConsole=no", "ForwardToWall=no",
-	}, settings...)
-	for name, content := range map[string]string{
+	}, c.Settings...)
+	files := map[string]string{
 		"machine-id":    hex.EncodeToString(id[:]) + "\n",
 		"journald.conf": strings.Join(conf, "\n") + "\n",
 		// Without it journald keeps the journal in /run until it is told that the
 		// disk is there.
 		"run/systemd/journal/flushed": "",
-	} {
+	}
+	if c.Unit != "" {
+		groups, err := os.ReadFile("/proc/self/cgroup")
+		if err != nil {
+			return err
+		}
+		files["cgroup"] = groupPath.ReplaceAllString(string(groups), "${1}/system.slice/"+c.Unit)
+	}
+	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// groupPath is a line of /proc/PID/cgroup, cgroups(7): number, controllers, path.
+var groupPath = regexp.MustCompile(`(?m)^([0-9]*:[^:\n]*:).*$`)
 
 func (j *Journald) ready() error {
 	conn, err := net.Dial("unixgram", j.Socket)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"slices"
 )
 
 // The range that FreePort takes ports from lies below that of Linux for outgoing
@@ -17,13 +18,26 @@ const (
 // FreePort returns a port of 127.0.0.1 that nobody uses, with TCP or UDP, and that
 // the system gives to nobody else by itself.
 func FreePort() (int, error) {
-	for range 1000 {
+	ports, err := FreePorts(1)
+	if err != nil {
+		return 0, err
+	}
+	return ports[0], nil
+}
+
+// FreePorts is FreePort for several that differ.
+func FreePorts(n int) ([]int, error) {
+	var ports []int
+	for range 1000 + n {
+		if len(ports) == n {
+			return ports, nil
+		}
 		port := firstPort + rand.IntN(lastPort-firstPort)
-		if portIsFree(port) {
-			return port, nil
+		if !slices.Contains(ports, port) && portIsFree(port) {
+			ports = append(ports, port)
 		}
 	}
-	return 0, fmt.Errorf("no free port from %d to %d was found", firstPort, lastPort)
+	return nil, fmt.Errorf("%d of %d free ports from %d to %d were found", len(ports), n, firstPort, lastPort)
 }
 
 func portIsFree(port int) bool {

@@ -158,16 +158,16 @@ func udpIsBound(address string) error {
 // Syslog.addresses.
 func newSyslog(dir string, names ...string) (*Syslog, error) {
 	s := &Syslog{file: filepath.Join(dir, "received"), addresses: make(map[string]string)}
+	ports, err := FreePorts(len(names))
+	if err != nil {
+		return nil, err
+	}
 	for i, name := range names {
 		if strings.HasPrefix(name, "unix") {
 			s.addresses[name] = filepath.Join(dir, fmt.Sprintf("s%d", i))
 			continue
 		}
-		port, err := FreePort()
-		if err != nil {
-			return nil, err
-		}
-		s.addresses[name] = fmt.Sprintf("127.0.0.1:%d", port)
+		s.addresses[name] = fmt.Sprintf("127.0.0.1:%d", ports[i])
 	}
 	return s, nil
 }
