@@ -110,10 +110,10 @@ func (d *daemon) checkProcesses(t *testing.T, n int) {
 			case s == nil:
 				sent[r.ProcID] = &stretch{number, number}
 				continue
-			case number != s.last+1:
+			case number > s.last+1:
 				t.Fatalf("process %s: %d follows %d", r.ProcID, number, s.last)
 			}
-			s.last = number
+			s.last = number // it may have come before
 		}
 		return len(seen) == n
 	})
@@ -127,7 +127,7 @@ func (d *daemon) checkProcesses(t *testing.T, n int) {
 		if s.first > end+1 {
 			t.Errorf("%d follows %d", s.first, end)
 		}
-		end = s.last
+		end = max(end, s.last)
 	}
 }
 

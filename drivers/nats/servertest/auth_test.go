@@ -23,6 +23,7 @@ import (
 func works(t *testing.T, n *node, config map[string]string) {
 	t.Helper()
 	m := newMachine(n, config)
+	m.config["nats-timeout"] = "1m"
 	w := m.open(t, "id")
 	write(t, w, numbered(1, 5))
 	if err := w.Close(); err != nil {
