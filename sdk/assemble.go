@@ -137,7 +137,11 @@ func (b *batch) cut(key lineKey, m *logdriver.Message) bool {
 
 // addLine makes a unit of what has come of a line.
 func (b *batch) addLine(key lineKey, last bool) {
-	l := openLine{pieces: max(b.pieces[key], b.taken[key])}
+	pieces, ok := b.taken[key]
+	if !ok {
+		pieces = b.pieces[key]
+	}
+	l := openLine{pieces: pieces}
 	from := b.parts[key]
 	delete(b.parts, key)
 	for _, i := range from {
@@ -145,7 +149,10 @@ func (b *batch) addLine(key lineKey, last bool) {
 	}
 	u := unit{msg: l.take(last), owned: true, from: from, key: key, more: !last}
 	b.units = append(b.units, u)
-	b.taken[key] = u.msg.Partial.Ordinal
+	b.taken[key] = 0
+	if u.more {
+		b.taken[key] = u.msg.Partial.Ordinal
+	}
 }
 
 // deliver stores the units and forgets them. What is stored is remembered even if
@@ -170,6 +177,9 @@ func (b *batch) deliver(ctx context.Context) error {
 func (b *batch) settle(u unit, rejected error) {
 	for _, i := range u.from {
 		b.settled[b.msgs[i].Seq] = rejected
+	}
+	if !u.owned {
+		return
 	}
 	delete(b.cuts, u.key)
 	switch _, known := b.pieces[u.key]; {
