@@ -80,7 +80,7 @@ func (h *Host) findLater(name string) (*driver, error) {
 
 // locate finds the file of a driver that was not there when it was asked for.
 func (d *driver) locate() error {
-	if _, attached := d.host.attachments[d.name]; attached || d.path != "" {
+	if d.attached() || d.path != "" {
 		return nil
 	}
 	path, err := d.host.locate(d.name)

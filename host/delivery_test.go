@@ -121,6 +121,28 @@ func TestStoppedDriverIsReplaced(t *testing.T) {
 	checkSink(t, file, 2, true)
 }
 
+// TestBlockedDriverThatStopsIsReplaced: that the driver has said why it does not
+// acknowledge does not mean that it goes on.
+func TestBlockedDriverThatStopsIsReplaced(t *testing.T) {
+	h := newHost(t, func(c *host.Config) { c.Timeouts.Health = time.Second })
+	fail := filepath.Join(t.TempDir(), "fail")
+	if err := os.WriteFile(fail, []byte("down"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	info, file := sinkInfo(t, map[string]string{"fail-file": fail})
+	l := open(t, h, "sink", info)
+	logLine(t, l, "message 0")
+	eventually(t, "the reason", func() bool { return strings.Contains(l.Stats().Blocked, "down") })
+	freezeDriver(t, h)
+	if err := os.Remove(fail); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Shutdown(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	checkSink(t, file, 1, true)
+}
+
 // TestDeadlockedDriverIsReplaced: its health is good, but nothing is acknowledged.
 func TestDeadlockedDriverIsReplaced(t *testing.T) {
 	h := newHost(t, func(c *host.Config) {

@@ -80,6 +80,7 @@ type driver struct {
 	upgrades    chan struct{} // the binary has changed, capacity 1
 	grants      grants        // what the sandbox lets the process do
 	refused     binary        // a changed binary that turned out to be unusable
+	left        []uint64      // loggers that are still open in an attached process
 }
 
 // attempt is one start of a process, for those who wait for it.
@@ -232,6 +233,7 @@ func (d *driver) runOnce() bool {
 		break
 	}
 	narrowing := d.end(s)
+	d.leave(s)
 	return s.progressed.Load() || narrowing || time.Since(began) >= steadyTime
 }
 
@@ -250,15 +252,18 @@ func (d *driver) start() (*session, error) {
 		proc.Kill()
 		return nil, err
 	}
+	if err := s.closeLeft(); err != nil {
+		s.fail(err)
+		proc.Kill()
+		s.wait()
+		return nil, err
+	}
 	return s, nil
 }
 
 func (d *driver) launch() (*launch.Process, error) {
-	cfg := &d.host.cfg
-	if a, ok := d.host.attachments[d.name]; ok {
-		return launch.Attach(d.ctx, launch.AttachConfig{
-			Name: d.name, Attachment: a, Logger: d.log, StartTimeout: cfg.Timeouts.Start,
-		})
+	if d.attached() {
+		return d.attach()
 	}
 	return launch.Start(d.ctx, d.confine(d.host.launchConfig(d.name, d.path)))
 }
@@ -457,6 +462,7 @@ func (d *driver) openLogger(ctx context.Context, l *logger) error {
 		l.beginOpening(s) // reopen leaves it alone
 		defer l.endOpening(s)
 		if !d.register(l, s) { // the process ended, and the logger with it
+			d.leave(s, o.id)
 			if try == openTries {
 				return fmt.Errorf("opening logger %s in driver %s: %w: %w", l.label(), d.name, wire.ErrUnavailable, s.err())
 			}
@@ -544,9 +550,12 @@ func (d *driver) stats() DriverStats {
 func (s *session) stop(reason error) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.driver.host.cfg.Timeouts.Stop)
 	defer cancel()
-	// The loggers are closed by now; this is for what a driver may hold beyond.
-	if _, err := s.client.Drain(ctx, &pb.DrainRequest{}); err != nil {
-		s.driver.log.Debug("draining the driver", "error", wire.FromStatus(s.driver.name, err))
+	// The loggers are closed by now; this is for what a driver may hold beyond. An
+	// attached one goes on, to serve the next host.
+	if !s.driver.attached() {
+		if _, err := s.client.Drain(ctx, &pb.DrainRequest{}); err != nil {
+			s.driver.log.Debug("draining the driver", "error", wire.FromStatus(s.driver.name, err))
+		}
 	}
 	s.cancel(reason)
 	s.wg.Wait()

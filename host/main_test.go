@@ -171,12 +171,30 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// freeze stops a process. The signal alone does not: a thread must take it first.
+// freezeDriver stops the process of the host's only driver, whichever that is.
+func freezeDriver(t *testing.T, h *host.Host) (pid int) {
+	t.Helper()
+	eventually(t, "a process to stop", func() bool {
+		pid = h.Stats().Drivers[0].Pid
+		return pid != 0 && syscall.Kill(pid, syscall.SIGSTOP) == nil
+	})
+	awaitStopped(t, pid)
+	return pid
+}
+
+// freeze stops a process.
 func freeze(t *testing.T, pid int) {
 	t.Helper()
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
+	awaitStopped(t, pid)
+}
+
+// awaitStopped returns when a process has stopped that got SIGSTOP. The signal alone
+// does not stop it: a thread must take it first.
+func awaitStopped(t *testing.T, pid int) {
+	t.Helper()
 	if runtime.GOOS != "linux" {
 		return
 	}
