@@ -21,7 +21,7 @@ type State string
 
 // The states of a driver.
 const (
-	StateIdle     State = "idle"     // never used so far, or ended while nobody used it
+	StateIdle     State = "idle"     // never used so far, or ended or did not start and nobody waits for it
 	StateStarting State = "starting" // its process is being started
 	StateRunning  State = "running"  // its process serves
 	StateBackoff  State = "backoff"  // its process ended or did not start; waiting to try again
@@ -155,26 +155,28 @@ func (d *driver) supervise() {
 	failures := 0 // in a row
 	for d.ctx.Err() == nil {
 		if !d.needed() {
+			d.setState(StateIdle)
 			select {
 			case <-d.wanted:
 			case <-d.ctx.Done():
 			}
 			continue
 		}
-		if d.runOnce() {
+		switch useful := d.runOnce(); {
+		case useful:
 			pause.Reset()
 			failures = 0
-		} else {
+		case !d.missing():
 			failures++
 		}
 		switch {
+		case failures >= quarantineAfter && !d.missing(): // also if nobody could open a logger
+			d.quarantine(failures)
 		case !d.needed():
 			pause.Reset()
 		case d.missing():
 			d.setState(StateBackoff)
 			d.sleep(d.host.cfg.Timeouts.Quarantine, d.wanted)
-		case failures >= quarantineAfter:
-			d.quarantine(failures)
 		default:
 			d.setState(StateBackoff)
 			d.sleep(pause.NextBackOff(), d.wanted)
@@ -183,28 +185,30 @@ func (d *driver) supervise() {
 	d.shut()
 }
 
-// sleep waits, at most until somebody wants a process.
-func (d *driver) sleep(pause time.Duration, wanted <-chan struct{}) {
+// sleep waits, at most until there is something on the channel.
+func (d *driver) sleep(pause time.Duration, until <-chan struct{}) {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-wanted:
+	case <-until:
 	case <-d.ctx.Done():
 	}
 }
 
-// quarantine refuses the driver to everybody for a while.
+// quarantine refuses the driver to everybody for a while, or until its binary is
+// another one.
 func (d *driver) quarantine(failures int) {
 	pause := d.host.cfg.Timeouts.Quarantine
 	d.mu.Lock()
 	d.state = StateQuarantined
+	last := d.lastErr
 	d.quarantined = fmt.Errorf("driver %s is in quarantine: %d of its processes in a row ended without getting anything done; it is tried again in %v at the latest; the last one: %w",
-		d.name, failures, pause, d.lastErr)
-	d.log.Error("driver is in quarantine", "failures", failures, "pause", pause, "error", d.lastErr)
+		d.name, failures, pause, last)
 	d.finishLocked(nil, d.quarantined)
 	d.mu.Unlock()
-	d.sleep(pause, nil)
+	d.log.Error("driver is in quarantine", "failures", failures, "pause", pause, "error", last)
+	d.sleep(pause, d.upgrades)
 }
 
 // runOnce starts a process and serves until its session ends. It returns whether
@@ -220,6 +224,7 @@ func (d *driver) runOnce() bool {
 		return false
 	}
 	began := time.Now()
+	d.reload() // what changed during the start went unnoticed
 	d.reopen(s)
 	for {
 		select {
@@ -243,6 +248,9 @@ func (d *driver) start() (*session, error) {
 		return nil, err
 	}
 	d.setBinary(statBinary(d.path))
+	if err := d.trusted(); err != nil {
+		return nil, err
+	}
 	proc, err := d.launch()
 	if err != nil {
 		return nil, err
