@@ -164,7 +164,10 @@ func TestQuarantineWithoutLoggers(t *testing.T) {
 	dir := ownPlugins(t, "sink")
 	driver := filepath.Join(dir, "logplug-driver-sink")
 	installBytes(t, brokenProgram, driver)
-	h := newHost(t, func(c *host.Config) { c.PluginDirs = []string{dir} })
+	h := newHost(t, func(c *host.Config) {
+		c.PluginDirs = []string{dir}
+		c.Timeouts.Quarantine = time.Hour
+	})
 	info, file := sinkInfo(t, nil)
 	eventually(t, "quarantine", func() bool {
 		_, err := h.Open(testContext(t), "sink", info)

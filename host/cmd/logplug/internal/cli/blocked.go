@@ -16,7 +16,8 @@ const (
 )
 
 // watchBlocked tells the user when the driver takes nothing, because the command
-// may then stand still, and when it goes on. stop ends that.
+// may then stand still, and when it goes on; and logplug drivers, when a driver is in
+// quarantine. stop ends that.
 func (r *runner) watchBlocked() (stop func()) {
 	until, ended := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -29,6 +30,7 @@ func (r *runner) watchBlocked() (stop func()) {
 			case <-until:
 				return
 			case <-tick.C:
+				r.noteQuarantines()
 				st := r.logger.Stats()
 				if told && st.Acked.Messages == acked {
 					continue // also when it is only being closed
@@ -62,4 +64,21 @@ func (r *runner) tellBlocked(st *host.LoggerStats, told bool) bool {
 		return true
 	}
 	return told
+}
+
+// noteQuarantines puts into the job's record which drivers are in quarantine.
+func (r *runner) noteQuarantines() {
+	var drivers map[string]string
+	for _, d := range r.stats().Drivers {
+		if d.State != host.StateQuarantined {
+			continue
+		}
+		if drivers == nil {
+			drivers = make(map[string]string)
+		}
+		drivers[d.Driver] = d.LastError
+	}
+	if err := r.claim.Quarantined(drivers); err != nil {
+		r.notices.Printf("%v", err)
+	}
 }

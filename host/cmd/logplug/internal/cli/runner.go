@@ -25,6 +25,7 @@ type runner struct {
 	interrupts *interrupts
 	store      *jobs.Store
 	claim      *jobs.Claim
+	stats      func() host.Stats // of the host
 	logger     host.Logger
 	child      *child.Child
 	copier     *host.Copier
@@ -84,6 +85,7 @@ func (r *runner) host(job jobs.Job, cfg child.Config) (code int, err error) {
 		return 0, err
 	}
 	defer stop()
+	r.stats = h.Stats
 	if r.logger, err = h.Open(ctx, job.Driver, job.Info); err != nil {
 		return 0, interruption(ctx, err)
 	}
