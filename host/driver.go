@@ -219,7 +219,9 @@ func (d *driver) runOnce() bool {
 	s, err := d.start()
 	d.finishAttempt(s, err)
 	if err != nil {
-		d.log.Error("driver could not be started", "error", err)
+		if !d.missing() { // else those who wait for it tell
+			d.log.Error("driver could not be started", "error", err)
+		}
 		d.detachAll(nil, err)
 		return false
 	}
