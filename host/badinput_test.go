@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/logplug/logplug/host"
 	"github.com/logplug/logplug/shared/logdriver"
@@ -69,7 +70,7 @@ func TestProgramsThatAreNoDrivers(t *testing.T) {
 	}
 	h := newHost(t, func(c *host.Config) {
 		c.PluginDirs = []string{dir}
-		c.Timeouts.Start = 1e9
+		c.Timeouts.Start = 5 * time.Second // all that one waits for
 	})
 	for name, want := range map[string]string{
 		"exits": "cannot find my hat", "prints": "logplug driver", "future": "protocol version 99, this host speaks version 1",
@@ -188,15 +189,18 @@ func TestThousandLoggers(t *testing.T) {
 	h := newHost(t, nil)
 	dir := t.TempDir()
 	const loggers, n = 1000, 20
-	var wg sync.WaitGroup
+	var wg, opening sync.WaitGroup
+	opening.Add(loggers)
 	for i := range loggers {
 		wg.Go(func() {
 			info := logdriver.Info{ContainerName: fmt.Sprint("c", i), LogPath: filepath.Join(dir, fmt.Sprint(i, ".log"))}
 			l, err := h.Open(testContext(t), "jsonfile", info)
+			opening.Done()
 			if err != nil {
 				t.Error(err)
 				return
 			}
+			opening.Wait() // none is closed before all are open
 			follow := l.(logdriver.LogReader).ReadLogs(testContext(t), logdriver.ReadConfig{Tail: -1, Follow: true})
 			wg.Go(func() { checkFollowed(t, follow, i, n) })
 			for k := range n {

@@ -36,7 +36,7 @@ func runVictim(plugins string) error {
 		return err
 	}
 	h, err := host.New(host.Config{
-		PluginDirs: []string{plugins}, Spool: host.SpoolConfig{Dir: spoolDir}, Cache: host.CacheConfig{Driver: os.Getenv(envCache)},
+		PluginDirs: []string{plugins}, Env: []string{quickRace}, Spool: host.SpoolConfig{Dir: spoolDir}, Cache: host.CacheConfig{Driver: os.Getenv(envCache)},
 	})
 	if err != nil {
 		return err
