@@ -16,6 +16,8 @@ type hostileCase struct {
 
 	// heavy ones need the machine for themselves.
 	heavy bool
+	// stalls tells that the host must notice that the driver does not go on.
+	stalls bool
 	// reason is what the host's log must tell.
 	reason string
 	// start is Timeouts.Start where the default is too long to wait for.
@@ -43,12 +45,12 @@ var hostileCases = []hostileCase{
 	{name: "start-nobody", open: "not healthy within", start: startTime},
 	{name: "health-no", open: "NOT_SERVING", start: startTime},
 	{name: "health-hangs", open: "not healthy within", start: startTime},
-	{name: "health-turns", flush: "acknowledge", read: anything, describe: anything, close: "not delivered", reason: "NOT_SERVING", check: untilRestart},
+	{name: "health-turns", stalls: true, flush: "acknowledge", read: anything, describe: anything, close: "not delivered", reason: "NOT_SERVING", check: untilRestart},
 	{name: "end-ignores-term"},
 	{name: "end-forks", flush: "acknowledge", read: anything, describe: anything, close: anything, reason: "exited with status 2"},
 	{name: "end-crash", flush: "acknowledge", read: anything, describe: anything, close: anything, reason: "it is all too much"},
-	{name: "end-freeze", flush: "acknowledge", read: anything, describe: anything, close: anything, reason: "is not healthy", check: untilRestart},
-	{name: "end-freeze-open", open: "deadline", reason: "is not healthy", check: untilReplaced},
+	{name: "end-freeze", stalls: true, flush: "acknowledge", read: anything, describe: anything, close: anything, reason: "is not healthy", check: untilRestart},
+	{name: "end-freeze-open", stalls: true, open: "deadline", reason: "is not healthy", check: untilReplaced},
 
 	{name: "output-stdout-lines", heavy: true},
 	{name: "output-stdout-endless", heavy: true},
@@ -75,8 +77,8 @@ var hostileCases = []hostileCase{
 	{name: "ack-negative", flush: "acknowledge", read: anything, describe: anything, close: anything, reason: "violates the protocol"},
 	{name: "ack-backwards", flush: anything, read: anything, describe: anything, close: anything, reason: "violates the protocol"},
 	{name: "ack-unknown"},
-	{name: "ack-never", flush: "acknowledge", read: anything, describe: anything, close: "not delivered", reason: "has not acknowledged a message", check: untilRestart},
-	{name: "ack-stale", heavy: true, flush: "acknowledge", read: anything, describe: anything, close: "not delivered", reason: "has not acknowledged a message", check: untilRestart},
+	{name: "ack-never", stalls: true, flush: "acknowledge", read: anything, describe: anything, close: "not delivered", reason: "has not acknowledged a message", check: untilRestart},
+	{name: "ack-stale", heavy: true, stalls: true, flush: "acknowledge", read: anything, describe: anything, close: "not delivered", reason: "has not acknowledged a message", check: untilRestart},
 	{name: "ack-garbage", flush: "acknowledge", read: anything, describe: anything, close: anything, reason: "malformed"},
 	{name: "ack-huge", heavy: true, flush: "acknowledge", read: anything, describe: anything, close: anything, reason: "larger than max"},
 	{name: "ack-many", heavy: true, flush: "acknowledge", read: anything, describe: anything, close: anything, reason: "acknowledgements in one response"},
@@ -87,7 +89,7 @@ var hostileCases = []hostileCase{
 	{name: "ack-failures-empty", heavy: true, flush: anything, read: anything, describe: anything, close: anything, reason: "failures in one"},
 	{name: "ack-blocked", heavy: true, flush: "because of this", close: "because of this", check: blockedBriefly},
 
-	{name: "write-unread", flush: "acknowledge", read: anything, describe: anything, close: "not delivered", reason: "has not acknowledged a message", check: untilRestart},
+	{name: "write-unread", stalls: true, flush: "acknowledge", read: anything, describe: anything, close: "not delivered", reason: "has not acknowledged a message", check: untilRestart},
 	{name: "write-ends", open: anything, flush: anything, read: anything, describe: anything, close: anything, reason: "write stream of driver hostile-write-ends ended"},
 	{name: "write-fails", open: anything, flush: anything, read: anything, describe: anything, close: anything, reason: "no more streams"},
 	{name: "write-fails-long", heavy: true, open: anything, flush: anything, read: anything, describe: anything, close: anything, reason: "write stream of driver"},

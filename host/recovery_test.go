@@ -111,6 +111,8 @@ func killVictim(t *testing.T, driver, log, spoolDir string, after time.Duration)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	late := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
+	defer late.Stop()
 	if _, err := out.Read(make([]byte, 5)); err != nil {
 		_ = cmd.Wait()
 		t.Fatalf("the victim did not begin: %v\n%s", err, &stderr)
