@@ -54,13 +54,13 @@ func (r *runner) tellBlocked(st *host.LoggerStats, told bool) bool {
 	case st.Blocked == "" && !silent && told:
 		r.notices.Printf("driver %s goes on", st.Driver)
 		return false
-	case silent && !told:
-		r.notices.Printf("driver %s has acknowledged nothing for %v; %d messages are waiting, and the command waits when it writes more than fits",
-			st.Driver, time.Since(st.WaitingSince).Round(time.Second), st.Spooled.Messages)
-		return true
 	case st.Blocked != "" && !told && time.Since(st.BlockedSince) >= blockedNotice:
 		r.notices.Printf("driver %s takes nothing at present: %s; %d messages are waiting, and the command waits when it writes more than fits",
 			st.Driver, st.Blocked, st.Spooled.Messages)
+		return true
+	case silent && !told:
+		r.notices.Printf("driver %s has acknowledged nothing for %v; %d messages are waiting, and the command waits when it writes more than fits",
+			st.Driver, time.Since(st.WaitingSince).Round(time.Second), st.Spooled.Messages)
 		return true
 	}
 	return told
