@@ -2,6 +2,7 @@ package host_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -186,7 +187,13 @@ func skip(t *testing.T, reason string) {
 // TestThousandLoggers has them open on one process at once, each with its own
 // file, written and read at the same time.
 func TestThousandLoggers(t *testing.T) {
-	h := newHost(t, nil)
+	// All at once are slower than one, the more so with the race detector.
+	const patience = 5 * time.Minute
+	h := newHost(t, func(c *host.Config) {
+		c.Timeouts.Call, c.Timeouts.Close, c.Timeouts.Health = patience, patience, patience
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
 	dir := t.TempDir()
 	const loggers, n = 1000, 20
 	var wg, opening sync.WaitGroup
@@ -194,14 +201,14 @@ func TestThousandLoggers(t *testing.T) {
 	for i := range loggers {
 		wg.Go(func() {
 			info := logdriver.Info{ContainerName: fmt.Sprint("c", i), LogPath: filepath.Join(dir, fmt.Sprint(i, ".log"))}
-			l, err := h.Open(testContext(t), "jsonfile", info)
+			l, err := h.Open(ctx, "jsonfile", info)
 			opening.Done()
 			if err != nil {
 				t.Error(err)
 				return
 			}
 			opening.Wait() // none is closed before all are open
-			follow := l.(logdriver.LogReader).ReadLogs(testContext(t), logdriver.ReadConfig{Tail: -1, Follow: true})
+			follow := l.(logdriver.LogReader).ReadLogs(ctx, logdriver.ReadConfig{Tail: -1, Follow: true})
 			wg.Go(func() { checkFollowed(t, follow, i, n) })
 			for k := range n {
 				if err := l.Log(message("logger %d message %d", i, k)); err != nil {

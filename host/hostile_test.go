@@ -27,8 +27,10 @@ const (
 	hostileSlack = 15 * time.Second
 	// flushTime bounds a Flush that a hostile driver never lets end.
 	flushTime = 200 * time.Millisecond
-	// startTime is Timeouts.Start of drivers that never start.
-	startTime = 1200 * time.Millisecond
+	// startTime is Timeouts.Start of drivers that never start, and connectTime of those
+	// that do, but cannot be spoken to.
+	startTime   = 1200 * time.Millisecond
+	connectTime = 6 * time.Second
 )
 
 // hostileTimeouts are longer than an honest driver ever takes here, and short where
