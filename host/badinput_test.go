@@ -2,6 +2,7 @@ package host_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/logplug/logplug/host"
 	"github.com/logplug/logplug/shared/logdriver"
@@ -69,7 +71,7 @@ func TestProgramsThatAreNoDrivers(t *testing.T) {
 	}
 	h := newHost(t, func(c *host.Config) {
 		c.PluginDirs = []string{dir}
-		c.Timeouts.Start = 1e9
+		c.Timeouts.Start = 5 * time.Second // all that one waits for
 	})
 	for name, want := range map[string]string{
 		"exits": "cannot find my hat", "prints": "logplug driver", "future": "protocol version 99, this host speaks version 1",
@@ -185,19 +187,28 @@ func skip(t *testing.T, reason string) {
 // TestThousandLoggers has them open on one process at once, each with its own
 // file, written and read at the same time.
 func TestThousandLoggers(t *testing.T) {
-	h := newHost(t, nil)
+	// All at once are slower than one, the more so with the race detector.
+	const patience = 5 * time.Minute
+	h := newHost(t, func(c *host.Config) {
+		c.Timeouts.Call, c.Timeouts.Close, c.Timeouts.Health = patience, patience, patience
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
 	dir := t.TempDir()
 	const loggers, n = 1000, 20
-	var wg sync.WaitGroup
+	var wg, opening sync.WaitGroup
+	opening.Add(loggers)
 	for i := range loggers {
 		wg.Go(func() {
 			info := logdriver.Info{ContainerName: fmt.Sprint("c", i), LogPath: filepath.Join(dir, fmt.Sprint(i, ".log"))}
-			l, err := h.Open(testContext(t), "jsonfile", info)
+			l, err := h.Open(ctx, "jsonfile", info)
+			opening.Done()
 			if err != nil {
 				t.Error(err)
 				return
 			}
-			follow := l.(logdriver.LogReader).ReadLogs(testContext(t), logdriver.ReadConfig{Tail: -1, Follow: true})
+			opening.Wait() // none is closed before all are open
+			follow := l.(logdriver.LogReader).ReadLogs(ctx, logdriver.ReadConfig{Tail: -1, Follow: true})
 			wg.Go(func() { checkFollowed(t, follow, i, n) })
 			for k := range n {
 				if err := l.Log(message("logger %d message %d", i, k)); err != nil {

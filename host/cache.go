@@ -80,7 +80,7 @@ func (h *Host) findLater(name string) (*driver, error) {
 
 // locate finds the file of a driver that was not there when it was asked for.
 func (d *driver) locate() error {
-	if _, attached := d.host.attachments[d.name]; attached || d.path != "" {
+	if d.attached() || d.path != "" {
 		return nil
 	}
 	path, err := d.host.locate(d.name)
@@ -213,7 +213,11 @@ func (h *Host) tryCache(ctx context.Context, cache *logger) error {
 	case errors.As(err, &option):
 		return err
 	}
-	d.log.Warn("the cache cannot be opened at present", "logger", cache.label(), "error", err)
+	if d.missing() {
+		d.log.Warn("no copy is kept for reading until the driver is installed", "logger", cache.label(), "error", err)
+	} else {
+		d.log.Warn("the cache cannot be opened at present", "logger", cache.label(), "error", err)
+	}
 	cache.setBlocked("opening: " + err.Error())
 	d.openSoon(cache)
 	return nil

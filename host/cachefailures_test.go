@@ -99,7 +99,10 @@ func TestCacheThatCannotBeOpened(t *testing.T) {
 // TestCacheThatHangs drops messages, which are counted and marked, and holds up
 // neither Log nor the sink.
 func TestCacheThatHangs(t *testing.T) {
-	h := newHost(t, withCache(t.TempDir(), func(c *host.Config) { c.Spool.LoggerBytes = host.MinSpoolBytes }))
+	h := newHost(t, withCache(t.TempDir(), func(c *host.Config) {
+		c.Spool.LoggerBytes = host.MinSpoolBytes
+		c.Timeouts.Health = time.Hour // nothing replaces the process here
+	}))
 	info, file := sinkInfo(t, nil)
 	l := open(t, h, "sink", info)
 	logLine(t, l, "message 0")

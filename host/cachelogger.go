@@ -172,7 +172,8 @@ func (l *cachedLogger) Shutdown(ctx context.Context) error {
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)
-		if err := l.cache.finish(closing); err != nil {
+		// A driver that is still missing was told of when the logger was opened.
+		if err := l.cache.finish(closing); err != nil && !l.cache.driver.missing() {
 			l.cache.driver.log.Warn("the cache lacks messages", "logger", l.label(), "error", err)
 		}
 	}()

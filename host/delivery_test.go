@@ -106,26 +106,48 @@ func TestKilledDriverIsReplaced(t *testing.T) {
 // TestStoppedDriverIsReplaced: SIGSTOP makes a process that neither answers nor
 // ends.
 func TestStoppedDriverIsReplaced(t *testing.T) {
-	h := newHost(t, func(c *host.Config) { c.Timeouts.Health = 200 * time.Millisecond })
+	h := newHost(t, func(c *host.Config) { c.Timeouts.Health = time.Second })
 	info, file := sinkInfo(t, nil)
 	l := open(t, h, "sink", info)
 	logLine(t, l, "message 0")
 	if err := l.Flush(testContext(t)); err != nil {
 		t.Fatal(err)
 	}
-	freeze(t, h.Stats().Drivers[0].Pid)
+	freezeDriver(t, h)
 	logLine(t, l, "message 1")
-	if err := l.Close(); err != nil {
+	if err := l.Shutdown(testContext(t)); err != nil {
 		t.Fatal(err)
 	}
 	checkSink(t, file, 2, true)
 }
 
+// TestBlockedDriverThatStopsIsReplaced: that the driver has said why it does not
+// acknowledge does not mean that it goes on.
+func TestBlockedDriverThatStopsIsReplaced(t *testing.T) {
+	h := newHost(t, func(c *host.Config) { c.Timeouts.Health = time.Second })
+	fail := filepath.Join(t.TempDir(), "fail")
+	if err := os.WriteFile(fail, []byte("down"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	info, file := sinkInfo(t, map[string]string{"fail-file": fail})
+	l := open(t, h, "sink", info)
+	logLine(t, l, "message 0")
+	eventually(t, "the reason", func() bool { return strings.Contains(l.Stats().Blocked, "down") })
+	freezeDriver(t, h)
+	if err := os.Remove(fail); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Shutdown(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	checkSink(t, file, 1, true)
+}
+
 // TestDeadlockedDriverIsReplaced: its health is good, but nothing is acknowledged.
 func TestDeadlockedDriverIsReplaced(t *testing.T) {
 	h := newHost(t, func(c *host.Config) {
-		c.Timeouts.Health = 100 * time.Millisecond
-		c.Timeouts.Progress = 300 * time.Millisecond
+		c.Timeouts.Health = time.Second
+		c.Timeouts.Progress = 2 * time.Second
 	})
 	hang := filepath.Join(t.TempDir(), "hang")
 	if err := os.WriteFile(hang, nil, 0o600); err != nil {
@@ -138,7 +160,7 @@ func TestDeadlockedDriverIsReplaced(t *testing.T) {
 	if err := os.Remove(hang); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Close(); err != nil {
+	if err := l.Shutdown(testContext(t)); err != nil {
 		t.Fatal(err)
 	}
 	checkSink(t, file, 1, true)
@@ -280,6 +302,7 @@ func TestCloseSaysWhatIsUndelivered(t *testing.T) {
 	for i := range 7 {
 		logLine(t, l, "message %d", i)
 	}
+	eventually(t, "the reason", func() bool { return strings.Contains(l.Stats().Blocked, "down") })
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
 	err := l.Shutdown(ctx)

@@ -21,7 +21,7 @@ type State string
 
 // The states of a driver.
 const (
-	StateIdle     State = "idle"     // never used so far, or ended while nobody used it
+	StateIdle     State = "idle"     // never used so far, or ended or did not start and nobody waits for it
 	StateStarting State = "starting" // its process is being started
 	StateRunning  State = "running"  // its process serves
 	StateBackoff  State = "backoff"  // its process ended or did not start; waiting to try again
@@ -80,6 +80,7 @@ type driver struct {
 	upgrades    chan struct{} // the binary has changed, capacity 1
 	grants      grants        // what the sandbox lets the process do
 	refused     binary        // a changed binary that turned out to be unusable
+	left        []uint64      // loggers that are still open in an attached process
 }
 
 // attempt is one start of a process, for those who wait for it.
@@ -154,26 +155,28 @@ func (d *driver) supervise() {
 	failures := 0 // in a row
 	for d.ctx.Err() == nil {
 		if !d.needed() {
+			d.setState(StateIdle)
 			select {
 			case <-d.wanted:
 			case <-d.ctx.Done():
 			}
 			continue
 		}
-		if d.runOnce() {
+		switch useful := d.runOnce(); {
+		case useful:
 			pause.Reset()
 			failures = 0
-		} else {
+		case !d.missing():
 			failures++
 		}
 		switch {
+		case failures >= quarantineAfter && !d.missing(): // also if nobody could open a logger
+			d.quarantine(failures)
 		case !d.needed():
 			pause.Reset()
 		case d.missing():
 			d.setState(StateBackoff)
 			d.sleep(d.host.cfg.Timeouts.Quarantine, d.wanted)
-		case failures >= quarantineAfter:
-			d.quarantine(failures)
 		default:
 			d.setState(StateBackoff)
 			d.sleep(pause.NextBackOff(), d.wanted)
@@ -182,28 +185,30 @@ func (d *driver) supervise() {
 	d.shut()
 }
 
-// sleep waits, at most until somebody wants a process.
-func (d *driver) sleep(pause time.Duration, wanted <-chan struct{}) {
+// sleep waits, at most until there is something on the channel.
+func (d *driver) sleep(pause time.Duration, until <-chan struct{}) {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-wanted:
+	case <-until:
 	case <-d.ctx.Done():
 	}
 }
 
-// quarantine refuses the driver to everybody for a while.
+// quarantine refuses the driver to everybody for a while, or until its binary is
+// another one.
 func (d *driver) quarantine(failures int) {
 	pause := d.host.cfg.Timeouts.Quarantine
 	d.mu.Lock()
 	d.state = StateQuarantined
+	last := d.lastErr
 	d.quarantined = fmt.Errorf("driver %s is in quarantine: %d of its processes in a row ended without getting anything done; it is tried again in %v at the latest; the last one: %w",
-		d.name, failures, pause, d.lastErr)
-	d.log.Error("driver is in quarantine", "failures", failures, "pause", pause, "error", d.lastErr)
+		d.name, failures, pause, last)
 	d.finishLocked(nil, d.quarantined)
 	d.mu.Unlock()
-	d.sleep(pause, nil)
+	d.log.Error("driver is in quarantine", "failures", failures, "pause", pause, "error", last)
+	d.sleep(pause, d.upgrades)
 }
 
 // runOnce starts a process and serves until its session ends. It returns whether
@@ -214,11 +219,14 @@ func (d *driver) runOnce() bool {
 	s, err := d.start()
 	d.finishAttempt(s, err)
 	if err != nil {
-		d.log.Error("driver could not be started", "error", err)
+		if !d.missing() { // else those who wait for it tell
+			d.log.Error("driver could not be started", "error", err)
+		}
 		d.detachAll(nil, err)
 		return false
 	}
 	began := time.Now()
+	d.reload() // what changed during the start went unnoticed
 	d.reopen(s)
 	for {
 		select {
@@ -232,6 +240,7 @@ func (d *driver) runOnce() bool {
 		break
 	}
 	narrowing := d.end(s)
+	d.leave(s)
 	return s.progressed.Load() || narrowing || time.Since(began) >= steadyTime
 }
 
@@ -241,6 +250,9 @@ func (d *driver) start() (*session, error) {
 		return nil, err
 	}
 	d.setBinary(statBinary(d.path))
+	if err := d.trusted(); err != nil {
+		return nil, err
+	}
 	proc, err := d.launch()
 	if err != nil {
 		return nil, err
@@ -250,15 +262,18 @@ func (d *driver) start() (*session, error) {
 		proc.Kill()
 		return nil, err
 	}
+	if err := s.closeLeft(); err != nil {
+		s.fail(err)
+		proc.Kill()
+		s.wait()
+		return nil, err
+	}
 	return s, nil
 }
 
 func (d *driver) launch() (*launch.Process, error) {
-	cfg := &d.host.cfg
-	if a, ok := d.host.attachments[d.name]; ok {
-		return launch.Attach(d.ctx, launch.AttachConfig{
-			Name: d.name, Attachment: a, Logger: d.log, StartTimeout: cfg.Timeouts.Start,
-		})
+	if d.attached() {
+		return d.attach()
 	}
 	return launch.Start(d.ctx, d.confine(d.host.launchConfig(d.name, d.path)))
 }
@@ -457,6 +472,7 @@ func (d *driver) openLogger(ctx context.Context, l *logger) error {
 		l.beginOpening(s) // reopen leaves it alone
 		defer l.endOpening(s)
 		if !d.register(l, s) { // the process ended, and the logger with it
+			d.leave(s, o.id)
 			if try == openTries {
 				return fmt.Errorf("opening logger %s in driver %s: %w: %w", l.label(), d.name, wire.ErrUnavailable, s.err())
 			}
@@ -544,9 +560,12 @@ func (d *driver) stats() DriverStats {
 func (s *session) stop(reason error) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.driver.host.cfg.Timeouts.Stop)
 	defer cancel()
-	// The loggers are closed by now; this is for what a driver may hold beyond.
-	if _, err := s.client.Drain(ctx, &pb.DrainRequest{}); err != nil {
-		s.driver.log.Debug("draining the driver", "error", wire.FromStatus(s.driver.name, err))
+	// The loggers are closed by now; this is for what a driver may hold beyond. An
+	// attached one goes on, to serve the next host.
+	if !s.driver.attached() {
+		if _, err := s.client.Drain(ctx, &pb.DrainRequest{}); err != nil {
+			s.driver.log.Debug("draining the driver", "error", wire.FromStatus(s.driver.name, err))
+		}
 	}
 	s.cancel(reason)
 	s.wg.Wait()

@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/logplug/logplug/host/internal/discover"
@@ -17,7 +18,8 @@ type DriverInfo struct {
 	Skipped string
 	// Err says why the driver could not be described.
 	Err error
-	// Description is what the driver says of itself; nil with Skipped or Err.
+	// Description is what the driver says of itself; nil with Skipped or Err, and if it
+	// was not asked.
 	Description *logdriver.Description
 }
 
@@ -30,8 +32,8 @@ func (h *Host) scan() []discover.Candidate { return h.pins.refuse(discover.Scan(
 // Drivers lists what is in the plugin directories, and the drivers that the host
 // is attached to. Each usable driver is started, if it does not run, and
 // described; a process that no logger uses afterwards goes on until the host is
-// closed.
-func (h *Host) Drivers(ctx context.Context) []DriverInfo {
+// closed. With names, only drivers of these are started and described.
+func (h *Host) Drivers(ctx context.Context, names ...string) []DriverInfo {
 	var list []DriverInfo
 	for name := range h.attachments {
 		list = append(list, DriverInfo{Name: name})
@@ -45,7 +47,7 @@ func (h *Host) Drivers(ctx context.Context) []DriverInfo {
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, probesAtOnce)
 	for i := range list {
-		if list[i].Skipped != "" {
+		if list[i].Skipped != "" || len(names) > 0 && !slices.Contains(names, list[i].Name) {
 			continue
 		}
 		wg.Go(func() {

@@ -112,15 +112,10 @@ func (e *UnknownDriverError) Error() string {
 func (h *Host) find(name string) (*driver, error) { return h.use(name, h.locate) }
 
 // use returns the named driver, whose file locate finds when it is used for the
-// first time.
+// first time. That may take its time: directories are read, and binaries summed.
 func (h *Host) use(name string, locate func(name string) (path string, err error)) (*driver, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.closed {
-		return nil, errHostClosed
-	}
-	if d, ok := h.drivers[name]; ok {
-		return d, nil
+	if d, err := h.inUse(name); d != nil || err != nil {
+		return d, err
 	}
 	path := ""
 	if _, attached := h.attachments[name]; !attached {
@@ -129,9 +124,27 @@ func (h *Host) use(name string, locate func(name string) (path string, err error
 			return nil, err
 		}
 	}
-	d := newDriver(h, name, path)
-	h.drivers[name] = d
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return nil, errHostClosed
+	}
+	d := h.drivers[name]
+	if d == nil { // else somebody else was faster
+		d = newDriver(h, name, path)
+		h.drivers[name] = d
+	}
 	return d, nil
+}
+
+// inUse returns the named driver, or nil if it was not used so far.
+func (h *Host) inUse(name string) (*driver, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return nil, errHostClosed
+	}
+	return h.drivers[name], nil
 }
 
 func (h *Host) locate(name string) (path string, err error) {

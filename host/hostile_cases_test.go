@@ -16,6 +16,8 @@ type hostileCase struct {
 
 	// heavy ones need the machine for themselves.
 	heavy bool
+	// stalls tells that the host must notice that the driver does not go on.
+	stalls bool
 	// reason is what the host's log must tell.
 	reason string
 	// start is Timeouts.Start where the default is too long to wait for.
@@ -40,15 +42,15 @@ var hostileCases = []hostileCase{
 	{name: "start-exit", open: "exited with status 0 before it printed a handshake line"},
 	{name: "start-noise"},
 	{name: "start-certificate"},
-	{name: "start-nobody", open: "not healthy within", start: startTime},
-	{name: "health-no", open: "NOT_SERVING", start: startTime},
-	{name: "health-hangs", open: "not healthy within", start: startTime},
-	{name: "health-turns", flush: "acknowledge", read: anything, describe: anything, close: "not delivered", reason: "NOT_SERVING", check: untilRestart},
+	{name: "start-nobody", open: "not healthy within", start: connectTime},
+	{name: "health-no", open: "NOT_SERVING", start: connectTime},
+	{name: "health-hangs", open: "not healthy within", start: connectTime},
+	{name: "health-turns", stalls: true, flush: "acknowledge", read: anything, describe: anything, close: "not delivered", reason: "NOT_SERVING", check: untilRestart},
 	{name: "end-ignores-term"},
 	{name: "end-forks", flush: "acknowledge", read: anything, describe: anything, close: anything, reason: "exited with status 2"},
 	{name: "end-crash", flush: "acknowledge", read: anything, describe: anything, close: anything, reason: "it is all too much"},
-	{name: "end-freeze", flush: "acknowledge", read: anything, describe: anything, close: anything, reason: "is not healthy", check: untilRestart},
-	{name: "end-freeze-open", open: "deadline", reason: "is not healthy", check: untilReplaced},
+	{name: "end-freeze", stalls: true, flush: "acknowledge", read: anything, describe: anything, close: anything, reason: "is not healthy", check: untilRestart},
+	{name: "end-freeze-open", stalls: true, open: "deadline", reason: "is not healthy", check: untilReplaced},
 
 	{name: "output-stdout-lines", heavy: true},
 	{name: "output-stdout-endless", heavy: true},
@@ -59,12 +61,12 @@ var hostileCases = []hostileCase{
 	{name: "output-stderr-types"},
 	{name: "output-stdio", heavy: true},
 
-	{name: "connection-garbage", heavy: true, open: "not healthy within", start: startTime},
-	{name: "connection-http1", open: "not healthy within", start: startTime},
-	{name: "connection-closes", open: "not healthy within", start: startTime},
-	{name: "connection-mute", open: "not healthy within", start: startTime},
-	{name: "connection-one-stream", open: anything, start: startTime, flush: anything, read: anything, describe: anything, close: anything},
-	{name: "connection-no-streams", open: "opening the write stream", start: startTime},
+	{name: "connection-garbage", heavy: true, open: "not healthy within", start: connectTime},
+	{name: "connection-http1", open: "not healthy within", start: connectTime},
+	{name: "connection-closes", open: "not healthy within", start: connectTime},
+	{name: "connection-mute", open: "not healthy within", start: connectTime},
+	{name: "connection-one-stream", open: anything, start: connectTime, flush: anything, read: anything, describe: anything, close: anything},
+	{name: "connection-no-streams", open: "opening the write stream", start: connectTime},
 	{name: "connection-length", open: "larger than max"},
 	{name: "connection-compressed", open: "compress"},
 	{name: "connection-flags", open: "payload format"},
@@ -75,8 +77,8 @@ var hostileCases = []hostileCase{
 	{name: "ack-negative", flush: "acknowledge", read: anything, describe: anything, close: anything, reason: "violates the protocol"},
 	{name: "ack-backwards", flush: anything, read: anything, describe: anything, close: anything, reason: "violates the protocol"},
 	{name: "ack-unknown"},
-	{name: "ack-never", flush: "acknowledge", read: anything, describe: anything, close: "not delivered", reason: "has not acknowledged a message", check: untilRestart},
-	{name: "ack-stale", heavy: true, flush: "acknowledge", read: anything, describe: anything, close: "not delivered", reason: "has not acknowledged a message", check: untilRestart},
+	{name: "ack-never", stalls: true, flush: "acknowledge", read: anything, describe: anything, close: "not delivered", reason: "has not acknowledged a message", check: untilRestart},
+	{name: "ack-stale", heavy: true, stalls: true, flush: "acknowledge", read: anything, describe: anything, close: "not delivered", reason: "has not acknowledged a message", check: untilRestart},
 	{name: "ack-garbage", flush: "acknowledge", read: anything, describe: anything, close: anything, reason: "malformed"},
 	{name: "ack-huge", heavy: true, flush: "acknowledge", read: anything, describe: anything, close: anything, reason: "larger than max"},
 	{name: "ack-many", heavy: true, flush: "acknowledge", read: anything, describe: anything, close: anything, reason: "acknowledgements in one response"},
@@ -87,7 +89,7 @@ var hostileCases = []hostileCase{
 	{name: "ack-failures-empty", heavy: true, flush: anything, read: anything, describe: anything, close: anything, reason: "failures in one"},
 	{name: "ack-blocked", heavy: true, flush: "because of this", close: "because of this", check: blockedBriefly},
 
-	{name: "write-unread", flush: "acknowledge", read: anything, describe: anything, close: "not delivered", reason: "has not acknowledged a message", check: untilRestart},
+	{name: "write-unread", stalls: true, flush: "acknowledge", read: anything, describe: anything, close: "not delivered", reason: "has not acknowledged a message", check: untilRestart},
 	{name: "write-ends", open: anything, flush: anything, read: anything, describe: anything, close: anything, reason: "write stream of driver hostile-write-ends ended"},
 	{name: "write-fails", open: anything, flush: anything, read: anything, describe: anything, close: anything, reason: "no more streams"},
 	{name: "write-fails-long", heavy: true, open: anything, flush: anything, read: anything, describe: anything, close: anything, reason: "write stream of driver"},

@@ -27,18 +27,24 @@ const (
 	hostileSlack = 15 * time.Second
 	// flushTime bounds a Flush that a hostile driver never lets end.
 	flushTime = 200 * time.Millisecond
-	// startTime is Timeouts.Start of drivers that never start.
-	startTime = 1200 * time.Millisecond
+	// startTime is Timeouts.Start of drivers that never start, and connectTime of those
+	// that do, but cannot be spoken to.
+	startTime   = 1200 * time.Millisecond
+	connectTime = 6 * time.Second
 )
 
-// hostileTimeouts are short, and longer than an honest driver ever takes here.
+// hostileTimeouts are longer than an honest driver ever takes here, and short where
+// the case waits for them.
 func hostileTimeouts(c hostileCase) host.Timeouts {
 	t := host.Timeouts{
-		Start: 10 * time.Second, Call: 300 * time.Millisecond, Log: 100 * time.Millisecond, Close: 300 * time.Millisecond,
-		Stop: 200 * time.Millisecond, Health: time.Second, Progress: 2 * time.Second,
+		Start: 10 * time.Second, Call: 2 * time.Second, Log: 100 * time.Millisecond, Close: 300 * time.Millisecond,
+		Stop: 200 * time.Millisecond, Health: 30 * time.Second, Progress: time.Minute,
 	}
 	if c.start > 0 {
 		t.Start = c.start
+	}
+	if c.stalls {
+		t.Health, t.Progress = 2*time.Second, 4*time.Second
 	}
 	return t
 }
@@ -175,6 +181,9 @@ func (r *hostileRun) run(t *testing.T) {
 		r.check(t, r)
 	}
 	r.within(t, time.Second+r.limits.Call, "Flush", func() error {
+		if r.flush == "" {
+			return r.logger.Flush(ctx)
+		}
 		ctx, cancel := context.WithTimeout(ctx, flushTime)
 		defer cancel()
 		return r.logger.Flush(ctx)
@@ -186,14 +195,17 @@ func (r *hostileRun) run(t *testing.T) {
 	r.within(t, r.limits.Close+2*time.Second, "Close", func() error { return r.logger.Close() }, r.hostileCase.close)
 }
 
-// readAll reads the log until briefly is over.
+// readAll reads the log to its end, or until briefly is over where there is none.
 func (r *hostileRun) readAll(ctx context.Context) error {
 	reader, ok := r.logger.(logdriver.LogReader)
 	if !ok {
 		return errors.New("the logger is no reader")
 	}
-	ctx, cancel := context.WithTimeout(ctx, briefly)
-	defer cancel()
+	if r.read == "deadline" || r.read == anything {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, briefly)
+		defer cancel()
+	}
 	for m, err := range reader.ReadLogs(ctx, logdriver.ReadConfig{Tail: -1}).All() {
 		if err != nil {
 			return err

@@ -38,16 +38,22 @@ func TestMain(m *testing.M) {
 	for _, name := range []string{"sink", "discard", "probe"} {
 		build("../sdk/testdrivers/"+name, name)
 	}
-	build("../drivers/jsonfile", "jsonfile")
-	build("../drivers/local", "local")
+	// The others are for tests of limits and deadlines, which do not go with it.
+	var race []string
+	if host.RaceDetector() {
+		race = []string{"-race"}
+	}
+	build("../drivers/jsonfile", "jsonfile", race...)
+	build("../drivers/local", "local", race...)
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		os.RemoveAll(dir)
 		os.Exit(code)
 	}))
 }
 
-func build(pkg, name string) {
-	out, err := exec.Command("go", "build", "-o", filepath.Join(plugins, "logplug-driver-"+name), pkg).CombinedOutput()
+func build(pkg, name string, flags ...string) {
+	args := append([]string{"build", "-o", filepath.Join(plugins, "logplug-driver-"+name)}, flags...)
+	out, err := exec.Command("go", append(args, pkg)...).CombinedOutput()
 	if err != nil {
 		panic(fmt.Sprintf("building %s: %v\n%s", pkg, err, out))
 	}
@@ -77,8 +83,8 @@ func newHost(t *testing.T, change func(*host.Config)) *host.Host {
 
 func hostConfig(t *testing.T, change func(*host.Config)) host.Config {
 	cfg := host.Config{
-		PluginDirs: []string{plugins},
-		Logger:     hclog.New(&hclog.LoggerOptions{Output: testWriter{t}, Level: hclog.Debug}),
+		PluginDirs: []string{plugins}, Env: []string{quickRace},
+		Logger: hclog.New(&hclog.LoggerOptions{Output: testWriter{t}, Level: hclog.Debug}),
 	}
 	if change != nil {
 		change(&cfg)
@@ -86,11 +92,18 @@ func hostConfig(t *testing.T, change func(*host.Config)) host.Config {
 	return cfg
 }
 
-// testWriter writes to the test's log.
+// quickRace keeps drivers with the race detector from waiting a second before they
+// exit.
+const quickRace = "GORACE=atexit_sleep_ms=0"
+
+// testWriter writes to the test's log, in which no driver may report a data race.
 type testWriter struct{ t *testing.T }
 
 func (w testWriter) Write(p []byte) (int, error) {
 	w.t.Logf("%s", p)
+	if bytes.Contains(p, []byte("WARNING: DATA RACE")) {
+		w.t.Error("a driver reports a data race")
+	}
 	return len(p), nil
 }
 
@@ -171,12 +184,30 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// freeze stops a process. The signal alone does not: a thread must take it first.
+// freezeDriver stops the process of the host's only driver, whichever that is.
+func freezeDriver(t *testing.T, h *host.Host) (pid int) {
+	t.Helper()
+	eventually(t, "a process to stop", func() bool {
+		pid = h.Stats().Drivers[0].Pid
+		return pid != 0 && syscall.Kill(pid, syscall.SIGSTOP) == nil
+	})
+	awaitStopped(t, pid)
+	return pid
+}
+
+// freeze stops a process.
 func freeze(t *testing.T, pid int) {
 	t.Helper()
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
+	awaitStopped(t, pid)
+}
+
+// awaitStopped returns when a process has stopped that got SIGSTOP. The signal alone
+// does not stop it: a thread must take it first.
+func awaitStopped(t *testing.T, pid int) {
+	t.Helper()
 	if runtime.GOOS != "linux" {
 		return
 	}

@@ -48,8 +48,10 @@ func TestReaderOfAKilledDriver(t *testing.T) {
 func TestNothingWaitsForAStoppedDriver(t *testing.T) {
 	cfg := hostConfig(t, func(c *host.Config) {
 		c.PluginDirs = []string{ownPlugins(t, "jsonfile")}
+		// Far below the defaults, of which any would be noticed.
 		c.Timeouts = host.Timeouts{
 			Call: 500 * time.Millisecond, Close: 500 * time.Millisecond, Stop: 500 * time.Millisecond,
+			Start:  time.Minute,
 			Health: time.Hour, // nothing replaces the process here
 		}
 	})
@@ -57,9 +59,13 @@ func TestNothingWaitsForAStoppedDriver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := open(t, h, "jsonfile", jsonInfo(t, nil))
-	pid := h.Stats().Drivers[0].Pid
-	freeze(t, pid)
+	info := jsonInfo(t, nil)
+	var l host.Logger
+	eventually(t, "the logger", func() (opened bool) { // half a second may be too short
+		l, err = h.Open(testContext(t), "jsonfile", info)
+		return err == nil
+	})
+	pid := freezeDriver(t, h)
 	for name, call := range map[string]func(context.Context) error{
 		"Log":   func(context.Context) error { return l.Log(message("message")) },
 		"Stats": func(context.Context) error { h.Stats(); return nil },
@@ -95,19 +101,30 @@ func TestNothingWaitsForAStoppedDriver(t *testing.T) {
 	}
 }
 
-// within fails if call takes far longer than the deadlines allow.
+// stallTicks is how many ticks of stallTick a call may take: less than any default of
+// host.Timeouts, and far more than the deadlines that the test sets.
+const (
+	stallTick  = 50 * time.Millisecond
+	stallTicks = int(4 * time.Second / stallTick)
+)
+
+// within fails if call takes far longer than the deadlines allow. It counts ticks,
+// which are fewer where the machine leaves this process no time.
 func within(t *testing.T, name string, call func(context.Context) error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
-	defer cancel()
 	done := make(chan error, 1)
-	go func() { done <- call(ctx) }()
-	select {
-	case err := <-done:
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
+	go func() { done <- call(testContext(t)) }()
+	tick := time.NewTicker(stallTick)
+	defer tick.Stop()
+	for range stallTicks {
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			return
+		case <-tick.C:
 		}
-	case <-time.After(30 * time.Second):
-		t.Fatalf("%s does not return", name)
 	}
+	t.Fatalf("%s does not return", name)
 }

@@ -36,7 +36,7 @@ func runVictim(plugins string) error {
 		return err
 	}
 	h, err := host.New(host.Config{
-		PluginDirs: []string{plugins}, Spool: host.SpoolConfig{Dir: spoolDir}, Cache: host.CacheConfig{Driver: os.Getenv(envCache)},
+		PluginDirs: []string{plugins}, Env: []string{quickRace}, Spool: host.SpoolConfig{Dir: spoolDir}, Cache: host.CacheConfig{Driver: os.Getenv(envCache)},
 	})
 	if err != nil {
 		return err
@@ -111,6 +111,8 @@ func killVictim(t *testing.T, driver, log, spoolDir string, after time.Duration)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	late := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
+	defer late.Stop()
 	if _, err := out.Read(make([]byte, 5)); err != nil {
 		_ = cmd.Wait()
 		t.Fatalf("the victim did not begin: %v\n%s", err, &stderr)

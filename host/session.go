@@ -252,11 +252,15 @@ func (s *session) receive() {
 }
 
 // watch is the goroutine that notices a process which does not go on: one that
-// does not answer at all, and one that answers without making progress.
+// does not answer at all, and one that answers without making progress. An attached
+// process is left alone until it ends: a debugger stops it for as long as it likes.
 func (s *session) watch() {
 	t := s.driver.host.cfg.Timeouts
 	tick := time.NewTicker(t.Health)
 	defer tick.Stop()
+	if s.driver.attached() {
+		tick.Stop()
+	}
 	for {
 		select {
 		case <-s.ctx.Done():
@@ -265,30 +269,40 @@ func (s *session) watch() {
 			s.fail(s.proc.Err())
 			return
 		case <-s.suspect:
+			if s.driver.attached() {
+				continue
+			}
 			if err := s.checkHealth(); err != nil {
 				s.fail(fmt.Errorf("driver %s has left a call unanswered and is not healthy: %w", s.driver.name, err))
 				return
 			}
 		case now := <-tick.C:
-			stalled, l := s.longestStall(now)
-			if stalled < t.Health {
+			longest, silent := s.longestStalls(now)
+			if longest.time < t.Health {
 				continue
 			}
 			if err := s.checkHealth(); err != nil {
-				s.fail(fmt.Errorf("driver %s has not acknowledged for %v and is not healthy: %w", s.driver.name, stalled.Round(time.Millisecond), err))
+				s.fail(fmt.Errorf("driver %s has not acknowledged for %v and is not healthy: %w", s.driver.name, longest.time.Round(time.Millisecond), err))
 				return
 			}
-			if stalled > t.Progress {
-				s.fail(fmt.Errorf("driver %s answers, but has not acknowledged a message of logger %s for %v", s.driver.name, l, stalled.Round(time.Second)))
+			if silent.time > t.Progress {
+				s.fail(fmt.Errorf("driver %s answers, but has not acknowledged a message of logger %s for %v", s.driver.name, silent.logger, silent.time.Round(time.Second)))
 				return
 			}
 		}
 	}
 }
 
-// longestStall returns for how long some logger has had messages on their way
-// without any sign of progress, and that logger's name.
-func (s *session) longestStall(now time.Time) (longest time.Duration, label string) {
+// stalled is for how long a logger has had messages on their way without any
+// sign of progress.
+type stalled struct {
+	time   time.Duration
+	logger string
+}
+
+// longestStalls returns the longest of all loggers, and of those that the driver does
+// not call blocked: it may say so and hang afterwards.
+func (s *session) longestStalls(now time.Time) (longest, silent stalled) {
 	s.mu.Lock()
 	loggers := make([]*logger, 0, len(s.loggers))
 	for _, l := range s.loggers {
@@ -297,14 +311,18 @@ func (s *session) longestStall(now time.Time) (longest time.Duration, label stri
 	s.mu.Unlock()
 	for _, l := range loggers {
 		l.mu.Lock()
-		if l.session == s && l.inflight > 0 && l.blocked.reason == "" {
-			if d := now.Sub(l.counts.progress); d > longest {
-				longest, label = d, l.label()
+		if l.session == s && l.inflight > 0 {
+			d := stalled{now.Sub(l.counts.progress), l.label()}
+			if d.time > longest.time {
+				longest = d
+			}
+			if d.time > silent.time && l.blocked.reason == "" {
+				silent = d
 			}
 		}
 		l.mu.Unlock()
 	}
-	return longest, label
+	return longest, silent
 }
 
 func (s *session) checkHealth() error {

@@ -158,66 +158,52 @@ func TestQuarantine(t *testing.T) {
 	checkSink(t, file, 10, false)
 }
 
-// TestUpgrade replaces the driver's binary by rename while messages flow: they
-// go to a new process, none lost, none twice, in order.
-func TestUpgrade(t *testing.T) {
+// TestQuarantineWithoutLoggers: a driver that nobody can open a logger in is left
+// alone too, until there is another binary.
+func TestQuarantineWithoutLoggers(t *testing.T) {
 	dir := ownPlugins(t, "sink")
 	driver := filepath.Join(dir, "logplug-driver-sink")
-	h := newHost(t, func(c *host.Config) { c.PluginDirs = []string{dir} })
-	const loggers, upgrades = 5, 3
-	var files []string
-	var open5 []host.Logger
-	for range loggers {
-		info, file := sinkInfo(t, nil)
-		files = append(files, file)
-		open5 = append(open5, open(t, h, "sink", info))
-	}
-	n := 0
-	for range upgrades {
-		pid := h.Stats().Drivers[0].Pid
-		install(t, filepath.Join(plugins, "logplug-driver-sink"), driver)
-		eventually(t, "the new process", func() bool {
-			for _, l := range open5 {
-				logLine(t, l, "message %d", n)
-			}
-			n++
-			now := h.Stats().Drivers[0].Pid
-			return now != pid && now != 0
-		})
-	}
-	for i, l := range open5 {
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
+	installBytes(t, brokenProgram, driver)
+	h := newHost(t, func(c *host.Config) {
+		c.PluginDirs = []string{dir}
+		c.Timeouts.Quarantine = time.Hour
+	})
+	info, file := sinkInfo(t, nil)
+	eventually(t, "quarantine", func() bool {
+		_, err := h.Open(testContext(t), "sink", info)
+		if err == nil || !strings.Contains(err.Error(), "this is broken") {
+			t.Fatalf("opening a logger in a broken driver: %v", err)
 		}
-		checkSink(t, files[i], n, false)
+		return strings.Contains(err.Error(), "in quarantine")
+	})
+	if st := h.Stats().Drivers[0]; st.State != host.StateQuarantined || !strings.Contains(st.LastError, "this is broken") {
+		t.Errorf("stats: %+v", st)
 	}
-}
-
-// TestBadUpgradeIsRefused: what cannot be started, or is another driver, does
-// not replace the process that works.
-func TestBadUpgradeIsRefused(t *testing.T) {
-	discard, err := os.ReadFile(filepath.Join(plugins, "logplug-driver-discard"))
-	if err != nil {
+	install(t, filepath.Join(plugins, "logplug-driver-sink"), driver)
+	var l host.Logger
+	eventually(t, "the end of the quarantine", func() bool {
+		var err error
+		l, err = h.Open(testContext(t), "sink", info)
+		return err == nil
+	})
+	logLine(t, l, "message 0")
+	if err := l.Shutdown(testContext(t)); err != nil {
 		t.Fatal(err)
 	}
-	for name, program := range map[string][]byte{"broken": brokenProgram, "another driver": discard} {
-		t.Run(name, func(t *testing.T) {
-			dir := ownPlugins(t, "sink")
-			h := newHost(t, func(c *host.Config) { c.PluginDirs = []string{dir} })
-			info, file := sinkInfo(t, nil)
-			l := open(t, h, "sink", info)
-			logLine(t, l, "message 0")
-			pid := h.Stats().Drivers[0].Pid
-			installBytes(t, program, filepath.Join(dir, "logplug-driver-sink"))
-			eventually(t, "the refusal", func() bool { return strings.Contains(h.Stats().Drivers[0].LastError, "refused") })
-			logLine(t, l, "message 1")
-			if err := l.Flush(testContext(t)); err != nil {
-				t.Fatal(err)
-			}
-			checkSink(t, file, 2, false)
-			if now := h.Stats().Drivers[0].Pid; now != pid {
-				t.Errorf("process %d was replaced by %d", pid, now)
-			}
-		})
+	checkSink(t, file, 1, false)
+}
+
+// TestDriverThatDoesNotStart is not said to be starting when nobody waits for it any
+// more.
+func TestDriverThatDoesNotStart(t *testing.T) {
+	dir := ownPlugins(t, "sink")
+	installBytes(t, brokenProgram, filepath.Join(dir, "logplug-driver-sink"))
+	h := newHost(t, func(c *host.Config) { c.PluginDirs = []string{dir} })
+	if list := h.Drivers(testContext(t)); len(list) != 1 || list[0].Err == nil {
+		t.Fatalf("drivers: %+v", list)
+	}
+	eventually(t, "the state", func() bool { return h.Stats().Drivers[0].State == host.StateIdle })
+	if st := h.Stats().Drivers[0]; !strings.Contains(st.LastError, "this is broken") {
+		t.Errorf("stats: %+v", st)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+	"github.com/logplug/logplug/host/internal/discover"
 )
 
 // binary tells versions of a driver's file apart.
@@ -28,6 +29,11 @@ func statBinary(path string) binary {
 	return binary{info, info.Size(), info.ModTime()}
 }
 
+// sameMode tells whether those who can change the file are the same, too.
+func (b binary) sameMode(other binary) bool {
+	return b.same(other) && (b.info == nil || b.info.Mode() == other.info.Mode())
+}
+
 func (b binary) same(other binary) bool {
 	if b.info == nil || other.info == nil {
 		return b.info == nil && other.info == nil
@@ -39,8 +45,9 @@ func (b binary) same(other binary) bool {
 // replaces the processes of those that have: a new process is started and
 // described, the loggers move to it with nothing lost and in order, and the old
 // one is stopped. A binary that cannot be started, or cannot open the first
-// logger, is refused, and the old process goes on. Reload returns before that is
-// done; DriverStats tell.
+// logger, or that would not be used in discovery, is refused, and the old process
+// goes on. A driver in quarantine is tried again if its binary has changed. Reload
+// returns before that is done; DriverStats tell.
 //
 // Unless Config.NoWatch is set, the host calls it when a plugin directory
 // changes.
@@ -50,15 +57,16 @@ func (h *Host) Reload() {
 	}
 }
 
-// reload starts an upgrade if the file is another one than that of the running
-// process and than the one refused last.
+// reload starts an upgrade, or ends a quarantine, if the file is another one than
+// that of the process that runs or was started last, and than the one refused last.
 func (d *driver) reload() {
 	d.mu.Lock()
 	path := d.path
 	d.mu.Unlock()
 	now := statBinary(path)
 	d.mu.Lock()
-	changed := d.session != nil && now.info != nil && !now.same(d.binary) && !now.same(d.refused)
+	inUse := d.session != nil || d.state == StateQuarantined
+	changed := inUse && now.info != nil && !now.same(d.binary) && !now.sameMode(d.refused)
 	d.mu.Unlock()
 	if !changed {
 		return
@@ -67,6 +75,17 @@ func (d *driver) reload() {
 	case d.upgrades <- struct{}{}:
 	default:
 	}
+}
+
+// trusted makes sure that the binary is still one that discovery would use.
+func (d *driver) trusted() error {
+	if d.attached() {
+		return nil
+	}
+	if err := discover.Check(d.path); err != nil {
+		return fmt.Errorf("driver %s is refused: %s: %w", d.name, d.path, err)
+	}
+	return nil
 }
 
 func (d *driver) setBinary(b binary) {
@@ -103,6 +122,9 @@ var errUpgraded = errors.New("the driver was upgraded")
 
 // startUpgrade starts a process and looks whether it is the driver that it should be.
 func (d *driver) startUpgrade() (*session, error) {
+	if err := d.trusted(); err != nil {
+		return nil, err
+	}
 	proc, err := d.launch()
 	if err != nil {
 		return nil, err

@@ -13,8 +13,10 @@ import (
 	"github.com/logplug/logplug/shared/wire"
 )
 
-// Check checks the rules against a driver's binary, whose file name must be
-// logplug-driver-NAME. It returns one result for each rule and option set.
+// Check checks the rules against a driver's binary. One whose file name is not
+// logplug-driver-NAME, as hosts want it, is checked under the name that it gives when
+// it is run with the argument describe. Check returns one result for each rule and
+// option set.
 //
 // The error is for what keeps it from checking at all: a file that a host
 // refuses, a program that is no driver, or mistakes in opts. A broken rule is no
@@ -45,7 +47,8 @@ type checker struct {
 	binary  string
 	name    string
 	dir     string
-	removed bool // dir is the checker's own
+	removed bool   // dir is the checker's own
+	staged  string // the directory of the binary, if that is the checker's own
 	desc    logdriver.Description
 }
 
@@ -59,17 +62,17 @@ func newChecker(ctx context.Context, binary string, opts Options) (*checker, err
 	if err != nil {
 		return nil, fmt.Errorf("check driver: %w", err)
 	}
-	name, ok := strings.CutPrefix(filepath.Base(binary), wire.DriverPrefix)
-	if !ok || !wire.ValidName(name) {
-		return nil, fmt.Errorf("check driver %s: no host would find it under this name; call it %sNAME, NAME made of %s",
-			binary, wire.DriverPrefix, wire.NamePattern)
-	}
-	c := &checker{opts: opts, binary: binary, name: name, dir: opts.Dir}
+	c := &checker{opts: opts, binary: binary, dir: opts.Dir}
 	if c.dir == "" {
 		if c.dir, err = os.MkdirTemp("", "drivertest-"); err != nil {
 			return nil, fmt.Errorf("check driver %s: make a directory for log files: %w", binary, err)
 		}
 		c.removed = true
+	}
+	if name, ok := strings.CutPrefix(filepath.Base(binary), wire.DriverPrefix); ok && wire.ValidName(name) {
+		c.name = name
+	} else if err := c.stage(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("check driver %s: %w", binary, err), c.close())
 	}
 	if err := c.probe(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("check driver %s: %w", binary, err), c.close())
@@ -77,12 +80,15 @@ func newChecker(ctx context.Context, binary string, opts Options) (*checker, err
 	return c, nil
 }
 
-func (c *checker) close() error {
-	if !c.removed {
-		return nil
+func (c *checker) close() (err error) {
+	if c.removed {
+		err = os.RemoveAll(c.dir)
 	}
-	if err := os.RemoveAll(c.dir); err != nil {
-		return fmt.Errorf("check driver %s: remove log files: %w", c.binary, err)
+	if c.staged != "" {
+		err = errors.Join(err, os.RemoveAll(c.staged))
+	}
+	if err != nil {
+		return fmt.Errorf("check driver %s: remove its files: %w", c.binary, err)
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package drivertest
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -48,50 +47,13 @@ func Main(m *testing.M, programs ...Program) {
 // driver. It is removed at the end of the test.
 func Self(t testing.TB, name string) string {
 	t.Helper()
-	path, err := stage(t.TempDir(), name)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, err := stage(t.TempDir(), name, self)
 	if err != nil {
 		t.Fatalf("make a driver %s of the test binary: %v", name, err)
 	}
 	return path
-}
-
-// stage puts the running binary into dir. It is linked where its own mode would
-// not make a host refuse it: a file that was just written may be busy.
-func stage(dir, name string) (string, error) {
-	if !wire.ValidName(name) {
-		return "", fmt.Errorf("%q is no name of a driver; it consists of %s", name, wire.NamePattern)
-	}
-	if err := os.Chmod(dir, 0o700); err != nil {
-		return "", err
-	}
-	self, err := os.Executable()
-	if err != nil {
-		return "", err
-	}
-	st, err := os.Stat(self)
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, wire.DriverPrefix+name)
-	if st.Mode().Perm()&0o022 == 0 && os.Link(self, path) == nil {
-		return path, nil
-	}
-	return path, copyFile(path, self)
-}
-
-func copyFile(to, from string) error {
-	src, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer src.Close()
-	dst, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o700)
-	if err != nil {
-		return err
-	}
-	if _, err := io.Copy(dst, src); err != nil {
-		dst.Close()
-		return err
-	}
-	return dst.Close()
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -81,22 +80,9 @@ func checkDescribe(_ context.Context, e *env) error {
 }
 
 func checkDescribeCommand(ctx context.Context, e *env) error {
-	ctx, cancel := context.WithTimeout(ctx, e.opts.Wait)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, e.binary, wire.DescribeCommand)
-	cmd.Env = e.plainEnv()
-	cmd.WaitDelay = time.Second
-	out, err := cmd.Output()
+	d, err := e.describe(ctx)
 	if err != nil {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
-			return fmt.Errorf("%w; on stderr: %s", err, shown(string(exit.Stderr)))
-		}
 		return err
-	}
-	var d logdriver.Description
-	if err := json.Unmarshal(out, &d); err != nil {
-		return fmt.Errorf("decode %s: %w", shown(string(out)), err)
 	}
 	return sameDescription(d, e.desc)
 }

@@ -24,8 +24,13 @@ type boxOptions struct {
 	Fate  string `logplug:"fate" help:"what to do" enum:"keep,fail-open" default:"keep"`
 }
 
-// boxMain is a driver that writes lines to a file and cannot read them back.
+// boxMain is a driver that writes lines to a file and cannot read them back. It does
+// not start while the file .broken is beside it.
 func boxMain() {
+	if self, err := os.Executable(); err == nil && exists(filepath.Join(filepath.Dir(self), ".broken")) {
+		fmt.Fprintln(os.Stderr, "this box is broken")
+		os.Exit(3)
+	}
 	os.Exit(sdk.Main(sdk.Driver[boxOptions]{
 		Name: "box", Version: "1.2.3", Summary: "A box for tests", Open: openBox,
 	}))
@@ -60,6 +65,9 @@ func (b *box) Log(m *logdriver.Message) error {
 	if bytes.Contains(m.Line, []byte("REJECT")) && !exists(b.opts.Lax) {
 		return logdriver.Permanent(errors.New("will not have this line"))
 	}
+	if bytes.Contains(m.Line, []byte("EXIT")) {
+		os.Exit(4)
+	}
 	line := append([]byte(m.Source+": "), m.Line...)
 	if _, err := b.file.Write(append(line, '\n')); err != nil {
 		return err
@@ -86,6 +94,7 @@ func futureMain() {
 		fmt.Println(`{"name":"future","version":"9","protocol":{"min":98,"max":99},"capability":{"readLogs":true},"options":[]}`)
 		return
 	}
+	fmt.Fprintln(os.Stderr, "made in the future")
 	fmt.Println("1|99|unix|/nonexistent/socket|grpc|")
 	_, _ = os.Stdin.Read(make([]byte, 1)) // until the host is gone
 }

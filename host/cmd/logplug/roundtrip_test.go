@@ -79,17 +79,41 @@ func TestRoundTrip(t *testing.T) {
 		"16 KiB line":  append(bytes.Repeat([]byte{'y'}, 16<<10), '\n'),
 		"binary":       binary,
 	} {
-		t.Run(name, func(t *testing.T) {
-			s := newShell(t)
-			in := s.file("in", input)
-			reversed := append([]byte("err "), input...)
-			err := s.file("err", reversed)
-			s.run("run", "--id", "x", "--opt", "max-size=1g", "--", "sh", "-c", `cat "$1" & cat "$2" >&2; wait`, "-", in, err)
-			gotOut, gotErr := s.run("logs", "x")
-			same(t, "stdout", gotOut, input)
-			same(t, "stderr", gotErr, reversed)
-		})
+		for _, driver := range []string{"jsonfile", "local"} {
+			t.Run(driver+"/"+name, func(t *testing.T) { roundTrip(t, driver, input) })
+		}
 	}
+}
+
+func roundTrip(t *testing.T, driver string, input []byte) {
+	s := newShell(t)
+	in := s.file("in", input)
+	marked := append([]byte("err "), input...)
+	err := s.file("err", marked)
+	s.run("run", "--driver", driver, "--id", "x", "--opt", "max-size=1g", "--",
+		"sh", "-c", `cat "$1" & cat "$2" >&2; wait`, "-", in, err)
+	gotOut, gotErr := s.run("logs", "x")
+	same(t, "stdout", gotOut, input)
+	same(t, "stderr", gotErr, marked)
+}
+
+// TestRoundTripOfABuild reads back what a real command has printed.
+func TestRoundTripOfABuild(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("it builds a part of the standard library")
+	}
+	s := newShell(t)
+	// In a package of this project: the shell's own directory has none.
+	s.dir = "."
+	wantOut, wantErr := s.run("run", "--driver", "jsonfile", "--id", "build", "--tee", "--",
+		"go", "build", "-a", "-x", "github.com/logplug/logplug/host/cmd/logplug/internal/when")
+	if len(wantErr) < 10_000 {
+		t.Errorf("the build has printed little:\n%s", wantErr)
+	}
+	gotOut, gotErr := s.run("logs", "build")
+	same(t, "stdout", gotOut, wantOut)
+	same(t, "stderr", gotErr, wantErr)
 }
 
 func same(t testing.TB, what string, got, want []byte) {

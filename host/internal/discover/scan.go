@@ -67,6 +67,24 @@ func Scan(dirs []string) []Candidate {
 	return candidates
 }
 
+// Check tells why the file at path, which Scan has found usable before, is not any
+// more: others can change it or its directory by now, or it is a link that leads out.
+func Check(path string) error {
+	dir, name := filepath.Split(path)
+	real, fi, err := resolveDir(filepath.Clean(dir))
+	if err == nil {
+		err = trusted(fi)
+	}
+	if err != nil {
+		return fmt.Errorf("directory not used: %w", err)
+	}
+	if _, err := os.Lstat(filepath.Join(real, name)); err != nil {
+		return reason(err)
+	}
+	_, err = checkFile(real, name)
+	return err
+}
+
 // resolveDir returns the directory's path without links.
 func resolveDir(dir string) (string, fs.FileInfo, error) {
 	if dir == "" {

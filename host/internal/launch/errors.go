@@ -38,6 +38,8 @@ type VersionError struct {
 	Driver string
 	// DriverRange and HostRange are the versions that each side speaks.
 	DriverRange, HostRange logdriver.VersionRange
+	// Stderr holds the last lines that the driver printed there, shortened.
+	Stderr []string
 }
 
 func (e *VersionError) Error() string {
@@ -45,8 +47,11 @@ func (e *VersionError) Error() string {
 	if e.DriverRange.Min > e.HostRange.Max {
 		advice = "update the host, or install an older version of the driver"
 	}
-	return fmt.Sprintf("driver %s speaks protocol %s, this host speaks %s: %s",
+	var b strings.Builder
+	fmt.Fprintf(&b, "driver %s speaks protocol %s, this host speaks %s: %s",
 		e.Driver, rangeText(e.DriverRange), rangeText(e.HostRange), advice)
+	writeLines(&b, "stderr", e.Stderr)
+	return b.String()
 }
 
 // ExitError says how a driver's process ended.

@@ -51,6 +51,7 @@ var programs = map[string]func() int{
 	"binary":         func() int { fmt.Print("\x00\xff\x1b[31m|||\n\n\n"); return 1 },
 	"noise":          func() int { fmt.Println("starting\n||\nalmost 1|2"); return serve() },
 	"wrong-version":  func() int { return wrongVersion() },
+	"mute-version":   func() int { return muteVersion() },
 	"cert":           func() int { return raw("1|1|unix|%s|grpc|" + strings.Repeat("A", 300) + "|true\n") },
 	"rude":           func() int { return rude() },
 	"unhealthy":      func() int { return unhealthy() },
@@ -112,6 +113,16 @@ func wrongVersion() int {
 	if len(os.Args) > 1 {
 		fmt.Println(`{"name":"test","protocol":{"min":7,"max":9},"options":[]}`)
 		return 0
+	}
+	fmt.Fprintln(os.Stderr, "this driver is from the future")
+	fmt.Println("1|7|unix|/x|grpc|")
+	return hang()
+}
+
+// muteVersion does not describe itself.
+func muteVersion() int {
+	if len(os.Args) > 1 {
+		<-time.After(10 * time.Minute)
 	}
 	fmt.Println("1|7|unix|/x|grpc|")
 	return hang()

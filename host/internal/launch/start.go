@@ -48,7 +48,7 @@ func start(ctx context.Context, cfg Config, mtls bool) (*Process, error) {
 	p, err := r.connect()
 	if err != nil {
 		r.abandon()
-		return nil, explain(startCtx, err, cfg)
+		return nil, explain(startCtx, err, cfg, r.out.stderr.last())
 	}
 	go p.watch()
 	return p, nil
@@ -123,13 +123,19 @@ func (r *processRunner) abandon() {
 	_ = os.RemoveAll(r.dir)
 }
 
-// explain adds to a failed negotiation the range of versions that the driver
-// tells when it is asked without a handshake.
-func explain(ctx context.Context, err error, cfg Config) error {
+// explainShare is the part of Config.StartTimeout that explain may take: the error
+// tells the essential without the answer.
+const explainShare = 2
+
+// explain adds to a failed negotiation what the driver printed, and the range of
+// versions that it tells when it is asked without a handshake.
+func explain(ctx context.Context, err error, cfg Config, stderr []string) error {
 	var v *VersionError
 	if !errors.As(err, &v) {
 		return err
 	}
+	v.Stderr = stderr
+	cfg.StartTimeout /= explainShare
 	if d, derr := Describe(ctx, cfg); derr == nil {
 		v.DriverRange.Min, v.DriverRange.Max = d.Protocol.Min, d.Protocol.Max
 	}

@@ -102,7 +102,7 @@ func TestStartRefuses(t *testing.T) {
 		{"exit0", 0, []string{"exited with status 0 before"}},
 		{"exit3", 0, []string{"exited with status 3", "no such device"}},
 		{"panic", 0, []string{"exited with status 2", "lost my way"}},
-		{"text", 3 * time.Second, []string{"no handshake line", "Hello, world"}},
+		{"text", 10 * time.Second, []string{"no handshake line", "Hello, world"}},
 		{"one-line-short", 0, []string{"before it printed a handshake line", "1|1|unix"}},
 		{"bad-core", 0, []string{`version "7"`}},
 		{"bad-version", 0, []string{`"one"`}},
@@ -110,10 +110,10 @@ func TestStartRefuses(t *testing.T) {
 		{"netrpc", 0, []string{"netrpc", "needs grpc"}},
 		{"long-address", 0, []string{"201 bytes"}},
 		{"long-line", time.Second, []string{"no handshake line"}},
-		{"nobody-listens", 3 * time.Second, []string{"not healthy", "no such file"}},
+		{"nobody-listens", 10 * time.Second, []string{"not healthy", "no such file"}},
 		{"endless", 0, []string{"more than 1048576 bytes"}},
 		{"binary", 0, []string{"status 1", `\x00\xff\x1b[31m|||`}},
-		{"unhealthy", 3 * time.Second, []string{"NOT_SERVING"}},
+		{"unhealthy", 10 * time.Second, []string{"NOT_SERVING"}},
 	} {
 		t.Run(tt.mode, func(t *testing.T) {
 			t.Parallel()
@@ -154,10 +154,27 @@ func TestStartVersionMismatch(t *testing.T) {
 	if v.DriverRange != want || v.HostRange != hostRange() {
 		t.Errorf("ranges are %v and %v", v.DriverRange, v.HostRange)
 	}
-	if !strings.Contains(err.Error(), "versions 7 to 9, this host speaks version 1") {
-		t.Errorf("err = %v", err)
+	for _, want := range []string{"versions 7 to 9, this host speaks version 1", "last lines of stderr", "this driver is from the future"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("err lacks %q: %v", want, err)
+		}
 	}
 	noSockets(t, cfg)
+}
+
+// TestStartVersionMismatchOfAMuteDriver that does not tell its range either: the error
+// is there long before the start's time is up.
+func TestStartVersionMismatchOfAMuteDriver(t *testing.T) {
+	t.Parallel()
+	cfg, _ := program(t, "mute-version")
+	began := time.Now()
+	_, err := Start(t.Context(), cfg)
+	if v := (*VersionError)(nil); !errors.As(err, &v) || v.DriverRange != single(7) {
+		t.Errorf("err = %v", err)
+	}
+	if d := time.Since(began); d > cfg.StartTimeout {
+		t.Errorf("it took %v", d)
+	}
 }
 
 func TestStartNotExecutable(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 )
 
 // completionTimeout bounds what a user who pressed the tab key waits for a driver.
-const completionTimeout = 3 * time.Second
+const completionTimeout = 10 * time.Second
 
 // completeCommand completes the command of logplug run: its arguments, and what it is
 // called where that is a file.

@@ -28,7 +28,7 @@ const (
 	driverOK      = "ok"
 	driverRefused = "refused"
 	driverBroken  = "broken"
-	// driverQuarantined is one whose processes end again and again.
+	// driverQuarantined is one whose processes end again and again in a job that runs.
 	driverQuarantined = "quarantined"
 )
 
@@ -41,7 +41,11 @@ func (a *app) driversCommand() *cobra.Command {
 		Short: "List drivers, and what was refused and why",
 		Long: `List what is in the plugin directories: drivers, and files that were refused or
 are broken, with the reason, which --verbose shows in full. With names, list these
-only, and fail if one of them cannot be used.`,
+only, and fail if one of them cannot be used.
+
+Each driver is started, to describe itself: one whose process ends over that is
+broken. One whose processes end again and again in a logplug run of the same state
+directory is in quarantine there, and listed as quarantined.`,
 		ValidArgsFunction: a.completeDrivers,
 	}
 	out := addFormat(cmd)
@@ -59,8 +63,9 @@ func (a *app) drivers(ctx context.Context, names []string, out format) error {
 		return err
 	}
 	defer stop()
-	all := describeAll(h.Drivers(ctx), h.Stats().Drivers)
-	list := selectDrivers(all, names)
+	found := h.Drivers(ctx, names...)
+	list := describeAll(selectDrivers(found, names), h.Stats().Drivers)
+	a.addQuarantines(list)
 	if out == formatJSON {
 		if list == nil {
 			list = []driverInfo{} // an empty array, not null
@@ -73,11 +78,20 @@ func (a *app) drivers(ctx context.Context, names []string, out format) error {
 	if err != nil {
 		return err
 	}
-	if len(all) == 0 {
+	if len(found) == 0 {
 		dirs, _ := a.findPluginDirs() // it was good for openHost
 		a.notices.Printf("no drivers in %s", strings.Join(dirs, ", "))
 	}
-	return unusable(all, names)
+	return unusable(found, list, names)
+}
+
+func selectDrivers(all []host.DriverInfo, names []string) (list []host.DriverInfo) {
+	for _, d := range all {
+		if len(names) == 0 || slices.Contains(names, d.Name) {
+			list = append(list, d)
+		}
+	}
+	return list
 }
 
 func describeAll(found []host.DriverInfo, used []host.DriverStats) (list []driverInfo) {
@@ -88,55 +102,68 @@ func describeAll(found []host.DriverInfo, used []host.DriverStats) (list []drive
 			info.Status, info.Reason = driverRefused, f.Skipped
 		case f.Err != nil:
 			info.Status, info.Reason = driverBroken, f.Err.Error()
-			if quarantined(f.Name, used) {
-				info.Status = driverQuarantined
-			}
 		default:
 			info.Version, info.Summary = f.Description.Version, f.Description.Summary
 			info.ReadLogs = f.Description.Capability.ReadLogs
+			if end := endOf(f.Name, used); end != "" {
+				info.Status, info.Reason = driverBroken, end
+			}
 		}
 		list = append(list, info)
 	}
 	return list
 }
 
-func quarantined(name string, used []host.DriverStats) bool {
-	return slices.ContainsFunc(used, func(d host.DriverStats) bool {
-		return d.Driver == name && d.State == host.StateQuarantined
-	})
-}
-
-func selectDrivers(all []driverInfo, names []string) (list []driverInfo) {
-	for _, d := range all {
-		if len(names) == 0 || slices.Contains(names, d.Name) {
-			list = append(list, d)
+// endOf returns why the process of a driver that has described itself has ended since.
+func endOf(name string, used []host.DriverStats) string {
+	for _, d := range used {
+		if d.Driver == name && d.Pid == 0 {
+			return d.LastError
 		}
 	}
-	return list
+	return ""
 }
 
-// unusable returns an error for the names that no usable driver has. What there is
-// of such a name is in the list already.
-func unusable(all []driverInfo, names []string) error {
-	var known []string
-	for _, d := range all {
-		if d.Status == driverOK {
+// addQuarantines adds what jobs that run have found out about drivers.
+func (a *app) addQuarantines(list []driverInfo) {
+	store, err := a.store()
+	if err != nil {
+		return // no job has run, or logplug ls complains
+	}
+	all, _ := store.List() // damaged records are for logplug ls to complain about
+	for _, j := range all {
+		if len(j.Quarantined) == 0 || !j.Active() {
+			continue
+		}
+		for i := range list {
+			reason, ok := j.Quarantined[list[i].Name]
+			if d := &list[i]; ok && d.Status != driverRefused && d.Status != driverQuarantined {
+				d.Status, d.Reason = driverQuarantined, fmt.Sprintf("in job %s: %s", j.ID, reason)
+			}
+		}
+	}
+}
+
+// unusable returns an error for the names that no usable driver of the list has. What
+// there is of such a name is in the list already.
+func unusable(found []host.DriverInfo, list []driverInfo, names []string) error {
+	var known []string // and not refused
+	for _, d := range found {
+		if d.Skipped == "" {
 			known = append(known, d.Name)
 		}
 	}
 	var bad []string
 	for _, n := range names {
-		if slices.Contains(known, n) {
-			continue
+		switch near := nearest(n, known); {
+		case slices.ContainsFunc(list, func(d driverInfo) bool { return d.Name == n && d.Status == driverOK }):
+		case slices.ContainsFunc(list, func(d driverInfo) bool { return d.Name == n }):
+			bad = append(bad, fmt.Sprintf("driver %q is not usable", n))
+		case near != "":
+			bad = append(bad, fmt.Sprintf("no driver %q; did you mean %q?", n, near))
+		default:
+			bad = append(bad, fmt.Sprintf("no driver %q", n))
 		}
-		text := fmt.Sprintf("driver %q is not usable", n)
-		if !slices.ContainsFunc(all, func(d driverInfo) bool { return d.Name == n }) {
-			text = fmt.Sprintf("no driver %q", n)
-			if near := nearest(n, known); near != "" {
-				text += fmt.Sprintf("; did you mean %q?", near)
-			}
-		}
-		bad = append(bad, text)
 	}
 	if bad == nil {
 		return nil

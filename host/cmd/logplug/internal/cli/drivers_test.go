@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/logplug/logplug/host"
+	"github.com/logplug/logplug/shared/logdriver"
 )
 
 func TestDriversReasons(t *testing.T) {
@@ -16,16 +17,21 @@ func TestDriversReasons(t *testing.T) {
 		{Name: "a", Path: "/d/a", Err: errors.New(reason)},
 		{Name: "b", Path: "/d/b", Err: errors.New("bad")},
 		{Name: "c", Path: "/d/c", Skipped: "not executable"},
-	}, []host.DriverStats{{Driver: "a", State: host.StateQuarantined}, {Driver: "b", State: host.StateBackoff}})
-	for i, want := range []string{driverQuarantined, driverBroken, driverRefused} {
+		{Name: "d", Path: "/d/d", Description: &logdriver.Description{}},
+		{Name: "e", Path: "/d/e", Description: &logdriver.Description{}},
+	}, []host.DriverStats{{Driver: "d", LastError: "it has had enough"}, {Driver: "e", Pid: 7, LastError: "at first"}})
+	for i, want := range []string{driverBroken, driverBroken, driverRefused, driverBroken, driverOK} {
 		if list[i].Status != want {
 			t.Errorf("driver %s is %s, want %s", list[i].Name, list[i].Status, want)
 		}
 	}
+	if list[3].Reason != "it has had enough" || list[4].Reason != "" {
+		t.Errorf("reasons %q and %q", list[3].Reason, list[4].Reason)
+	}
 	a := newApp(nil, nil, nil)
 	a.stdout = devNull(t)
 	text := a.driverText(list)
-	if n := strings.Count(text, "\n"); n != 4 {
+	if n := strings.Count(text, "\n"); n != 6 {
 		t.Errorf("%d lines, want one for each driver and the header:\n%s", n, text)
 	}
 	if !strings.Contains(text, "in quarantine; the last one: | panic: \uFFFD[31mboom | goroutine") || !strings.Contains(text, "…\n") {

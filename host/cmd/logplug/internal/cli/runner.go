@@ -25,7 +25,9 @@ type runner struct {
 	interrupts *interrupts
 	store      *jobs.Store
 	claim      *jobs.Claim
+	stats      func() host.Stats // of the host
 	logger     host.Logger
+	uncached   bool // the user knows that the driver of the cache is not installed
 	child      *child.Child
 	copier     *host.Copier
 }
@@ -84,10 +86,12 @@ func (r *runner) host(job jobs.Job, cfg child.Config) (code int, err error) {
 		return 0, err
 	}
 	defer stop()
+	r.stats = h.Stats
 	if r.logger, err = h.Open(ctx, job.Driver, job.Info); err != nil {
 		return 0, interruption(ctx, err)
 	}
 	r.hostLog.release()
+	r.uncached = r.misses(ctx, h, r.cache())
 	if r.opts.id == "" && !r.opts.quiet {
 		r.notices.Printf("job %s; read its log with: logplug logs %[1]s", job.ID)
 	}
@@ -110,6 +114,17 @@ func interruption(ctx context.Context, err error) error {
 		return s
 	}
 	return err
+}
+
+// misses tells whether a driver that is to keep a cache is not installed. The host has
+// warned of that.
+func (r *runner) misses(ctx context.Context, h *host.Host, cache string) bool {
+	if cache == "" || r.logger.Stats().Cache.Blocked == "" {
+		return false
+	}
+	_, err := h.Describe(ctx, cache)
+	var unknown *host.UnknownDriverError
+	return errors.As(err, &unknown)
 }
 
 // serve copies the output until the command and those that share its output have
@@ -203,7 +218,9 @@ func (r *runner) tellCache() (lacks string) {
 	if why := cmp.Or(c.Blocked, c.LastFailure); why != "" {
 		lacks += ": " + why
 	}
-	r.notices.Printf("the copy for logplug logs is not complete: %s", lacks)
+	if !r.uncached || c.Acked.Messages > 0 {
+		r.notices.Printf("the copy for logplug logs is not complete: %s", lacks)
+	}
 	return lacks
 }
 

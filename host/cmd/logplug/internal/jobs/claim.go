@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -76,9 +77,19 @@ func (c *Claim) Started(pid int, cache string) error {
 	return c.write()
 }
 
+// Quarantined notes which drivers are in quarantine, and why, if that has changed.
+func (c *Claim) Quarantined(drivers map[string]string) error {
+	if maps.Equal(drivers, c.job.Quarantined) {
+		return nil
+	}
+	c.job.Quarantined = drivers
+	return c.write()
+}
+
 // Finish notes the end of the job, and what is missing in the log and in its copy.
 func (c *Claim) Finish(code int, trouble, cacheTrouble string) error {
 	c.job.Ended, c.job.ExitCode, c.job.Trouble, c.job.CacheTrouble = time.Now(), code, trouble, cacheTrouble
+	c.job.Quarantined = nil
 	return c.write()
 }
 

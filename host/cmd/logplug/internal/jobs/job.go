@@ -40,6 +40,9 @@ type Job struct {
 	Trouble string `json:"trouble,omitempty"`
 	// CacheTrouble says what the copy lacks.
 	CacheTrouble string `json:"cacheTrouble,omitempty"`
+	// Quarantined tells, of an active job, which drivers its process does not start at
+	// present, because their processes ended again and again, and the reason.
+	Quarantined map[string]string `json:"quarantined,omitempty"`
 }
 
 // format is the version of the records that this package writes.
