@@ -51,8 +51,8 @@ func TestWriteStoresAndAcknowledges(t *testing.T) {
 	if err := p.close(1); err != nil {
 		t.Error(err)
 	}
-	if a.closed != 1 || b.closed != 0 {
-		t.Errorf("closed %d and %d times", a.closed, b.closed)
+	if a.timesClosed() != 1 || b.timesClosed() != 0 {
+		t.Errorf("closed %d and %d times", a.timesClosed(), b.timesClosed())
 	}
 	if err := p.close(1); !errors.Is(err, wire.ErrUnknownLogger) {
 		t.Errorf("closing twice: %v", err)
@@ -110,8 +110,8 @@ func TestDuplicatesAreSkippedAndAcknowledgedAgain(t *testing.T) {
 	w.untilAcked(id, 4)
 	w.send(span{id, 2, numbered(2, 5)})
 	w.untilAcked(id, 5)
+	before := w.responses()
 	w.send(span{id, 1, numbered(1, 5)})
-	before := w.sends
 	w.until("another ack", func() bool { return w.sends > before })
 	expect(t, &s.sink, numbered(3, 5))
 }
@@ -429,9 +429,11 @@ func TestAThousandLoggers(t *testing.T) {
 		}
 		return true
 	})
-	if w.sends > n/2 {
-		t.Errorf("%d responses carried the acks of %d loggers", w.sends, n)
+	if sends := w.responses(); sends > n/2 {
+		t.Errorf("%d responses carried the acks of %d loggers", sends, n)
 	}
+	// A worker ends after its acknowledgement has left.
+	p.untilIdle()
 	for _, l := range p.svc.all() {
 		l.mu.Lock()
 		if l.queue != nil || l.working || l.bytes != 0 {
@@ -444,7 +446,7 @@ func TestAThousandLoggers(t *testing.T) {
 	}
 	for _, l := range loggers {
 		expect(t, l.(*sink), numbered(1, 3))
-		if l.(*sink).closed != 1 {
+		if l.(*sink).timesClosed() != 1 {
 			t.Error("not closed")
 		}
 	}
