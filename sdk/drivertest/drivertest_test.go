@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 			return sdk.Main((&tiny{stores: map[string]*store{}}).driver("undescribed"))
 		}},
 		drivertest.Of(greedy()),
+		drivertest.Of(squeamish()),
 		drivertest.Program{Name: "silent", Main: func() int {
 			if len(os.Args) == 1 && os.Getenv("PLUGIN_PROTOCOL_VERSIONS") == "" {
 				return 0

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"slices"
 	"strings"
@@ -283,6 +284,39 @@ func TestBatchErrors(t *testing.T) {
 				t.Errorf("failures = %v, want %v", w.failures[id], tc.failures)
 			}
 		})
+	}
+}
+
+// TestPanicIsLoggedOnceAMessage: it takes several panics to find the message that
+// is to blame, and one stack to tell why.
+func TestPanicIsLoggedOnceAMessage(t *testing.T) {
+	s := new(sink)
+	s.onBatch = func(_ context.Context, msgs []*logdriver.Message) error {
+		for _, m := range msgs {
+			switch string(m.Line) {
+			case "line 7", "line 71":
+				panic("indigestible")
+			case "line 30":
+				var none *sink
+				none.closed++
+			}
+		}
+		return nil
+	}
+	var log syncBuffer
+	p := serve(t, Config{Driver: driverOf(s), Log: slog.New(slog.NewTextHandler(&log, nil))})
+	id := p.open(logdriver.Info{}).GetLogger()
+	w := p.write()
+	w.send(span{id, 1, numbered(1, 100)})
+	w.untilAcked(id, 100)
+	w.mu.Lock()
+	failures := len(w.failures[id])
+	w.mu.Unlock()
+	if failures != 3 {
+		t.Errorf("%d messages were rejected, want 3", failures)
+	}
+	if n := strings.Count(log.String(), "stack="); n != 3 {
+		t.Errorf("%d stacks are in the log, want one for each of the 3 messages:\n%s", n, log.String())
 	}
 }
 
