@@ -56,6 +56,27 @@ func (g *gate) fail() {
 	})
 }
 
+// appends appends messages one by one, and is not held up.
+func appends(t *testing.T, l *Log, from, to int) {
+	t.Helper()
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		for i := from; i < to; i++ {
+			err = errors.Join(err, l.Append(numbered(i, i+1)))
+		}
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Fatal(err)
+		}
+	case <-time.After(patience):
+		t.Fatal("writing waits for compression")
+	}
+}
+
 // Compression goes on beside writing, however long it takes: through rotations, and
 // beyond the removal of what it compresses.
 func TestCompressionBlocksNoWriter(t *testing.T) {
@@ -72,24 +93,9 @@ func TestCompressionBlocksNoWriter(t *testing.T) {
 		if err := l.Append([]*logdriver.Message{large}); err != nil {
 			t.Fatal(err)
 		}
-		add(t, l, 1, 2)
+		appends(t, l, 1, 2)
 		g.reached()
-		written := make(chan error, 1)
-		go func() {
-			var err error
-			for i := 2; i < 20; i++ {
-				err = errors.Join(err, l.Append(numbered(i, i+1)))
-			}
-			written <- err
-		}()
-		select {
-		case err := <-written:
-			if err != nil {
-				t.Fatal(err)
-			}
-		case <-time.After(patience):
-			t.Fatal("writing waits for compression")
-		}
+		appends(t, l, 2, 20)
 		expect(t, l, all, texts(16, 20))
 		g.fail()
 		select {
