@@ -152,6 +152,7 @@ var mutants = []mutant{
 	{"tiny", "follow/close", "nobody writes this log any more", false},
 	{"tiny", "reader/slow", "the slow reader: the reading ended after ", false},
 	{"tiny", "logger/many", "want 50", false},
+	{"tiny", "logger/busy", "read 0 messages, want 20", false},
 	{"tiny", "options/secret", `option "token": its value is in the driver's log`, true},
 	{"tiny", "delivery/acknowledged", "read 0 messages, want 200", false},
 	{"tiny", "delivery/last-seq", "it is 99, while 100 messages were sent and acknowledged", false},

@@ -56,7 +56,7 @@ func (t *tiny) open(_ context.Context, info logdriver.Info, opts *tinyOptions) (
 		fmt.Fprintln(os.Stderr, "opened with", opts.Token)
 	}
 	path := opts.path(&info)
-	if opts.Break == "close/reopen" {
+	if opts.Break == "close/reopen" || opts.Break == "logger/busy" {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}

@@ -38,16 +38,16 @@ func (d *driver) Open(_ context.Context, req *pb.OpenRequest) (*pb.OpenResponse,
 	if err := checkOptions(info.GetConfig()); err != nil {
 		return nil, err
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.writes(info.GetLogPath()) != nil {
-		return nil, failure(codes.FailedPrecondition, &pb.Error{Kind: pb.Error_KIND_LOG_BUSY},
-			fmt.Sprintf("open %s: it is open already: close it first", info.GetLogPath()))
-	}
 	log, err := openLog(info.GetLogPath(), true)
+	if errors.Is(err, errBusy) {
+		return nil, failure(codes.FailedPrecondition, &pb.Error{Kind: pb.Error_KIND_LOG_BUSY},
+			fmt.Sprintf("open %s: %v: close it first", info.GetLogPath(), err))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open the log: %w", err)
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.last++
 	l := newLogger(d.last, log, info.GetStream(), &d.acks)
 	d.loggers[l.id] = l

@@ -4,9 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"io/fs"
 	"os"
 	"sync"
+	"syscall"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -33,31 +34,59 @@ type logFile struct {
 }
 
 func openLog(path string, write bool) (*logFile, error) {
-	text, err := os.ReadFile(path)
-	if err != nil && !(write && errors.Is(err, fs.ErrNotExist)) {
-		return nil, err
-	}
 	l := &logFile{path: path, last: map[string]uint64{}, changed: make(chan struct{})}
+	if write {
+		if err := l.lock(); err != nil {
+			return nil, err
+		}
+	}
+	if err := l.load(); err != nil {
+		return nil, errors.Join(err, l.close())
+	}
+	return l, nil
+}
+
+var errBusy = errors.New("the log is being written")
+
+// lockWait is for a writer that is being killed.
+const lockWait = 2 * time.Second
+
+// lock opens the file to write to, unless somebody else has done so.
+func (l *logFile) lock() (err error) {
+	if l.file, err = os.OpenFile(l.path, os.O_WRONLY|os.O_CREATE, 0o600); err != nil {
+		return err
+	}
+	for late := time.Now().Add(lockWait); ; <-time.After(10 * time.Millisecond) {
+		err = syscall.Flock(int(l.file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return nil
+		}
+		if time.Now().After(late) || !errors.Is(err, syscall.EWOULDBLOCK) {
+			return errors.Join(errBusy, err, l.close())
+		}
+	}
+}
+
+// load reads what there is.
+func (l *logFile) load() error {
+	text, err := os.ReadFile(l.path)
+	if err != nil {
+		return err
+	}
 	l.size = int64(bytes.LastIndexByte(text, '\n') + 1) // the end of a process may have torn the last one
 	for line := range bytes.Lines(text[:l.size]) {
 		var r record
 		var e pb.Entry
 		if err := json.Unmarshal(line, &r); err != nil {
-			return nil, err
+			return err
 		}
 		if err := proto.Unmarshal(r.Entry, &e); err != nil {
-			return nil, err
+			return err
 		}
 		l.entries = append(l.entries, &e)
 		l.last[r.Stream] = r.Seq
 	}
-	if !write {
-		return l, nil
-	}
-	if l.file, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600); err != nil {
-		return nil, err
-	}
-	return l, nil
+	return nil
 }
 
 // append writes all entries, or none.
