@@ -264,6 +264,46 @@ func TestFlush(t *testing.T) {
 	}
 }
 
+// Flush and Close use the same resources of a driver: neither is called while the
+// other runs, nor Flush afterwards.
+func TestCloseWaitsForFlush(t *testing.T) {
+	entered, release := make(chan struct{}), make(chan struct{})
+	s := &flushSink{flush: func(context.Context) error {
+		close(entered)
+		<-release
+		return nil
+	}}
+	closed := make(chan struct{})
+	s.onClose = func() error { close(closed); return nil }
+	p := serve(t, Config{Driver: driverOf(s)})
+	id := p.open(logdriver.Info{}).GetLogger()
+	l, err := p.svc.find(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flushed := make(chan error, 1)
+	go func() { flushed <- l.flush(p.ctx()) }()
+	<-entered
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	defer cancel()
+	if _, err := p.svc.Close(ctx, &pb.CloseRequest{Logger: id}); err == nil {
+		t.Error("no error")
+	}
+	select {
+	case <-closed:
+		t.Error("closed while Flush runs")
+	default:
+	}
+	close(release)
+	if err := <-flushed; err != nil {
+		t.Error(err)
+	}
+	await(t, closed, "the logger to be closed after its Flush")
+	if err := l.flush(p.ctx()); !errors.Is(err, logdriver.ErrClosed) {
+		t.Errorf("a flush that comes too late: %v", err)
+	}
+}
+
 func TestDescribe(t *testing.T) {
 	d := driverOf(new(sink))
 	d.Description.Options = []logdriver.Option{{Name: "a", Type: logdriver.TypeSize}}

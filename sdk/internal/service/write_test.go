@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/logplug/logplug/sdk/internal/redact"
 	"github.com/logplug/logplug/shared/logdriver"
@@ -440,6 +441,66 @@ func TestSecondStreamReplacesTheFirst(t *testing.T) {
 	second.send(span{id, 3, numbered(3, 4)})
 	second.untilAcked(id, 4)
 	expect(t, s, numbered(1, 4))
+}
+
+// stuckStream is a Write stream whose client takes nothing.
+type stuckStream struct {
+	ctx     context.Context
+	request *wire.WriteRequest // the first one
+	sending chan wire.WriteResponse
+}
+
+func (s *stuckStream) Context() context.Context { return s.ctx }
+
+func (s *stuckStream) RecvMsg(m any) error {
+	if req := s.request; req != nil {
+		s.request = nil
+		codec := wire.NewCodec()
+		data, err := codec.Marshal(req)
+		return errors.Join(err, codec.Unmarshal(data, m))
+	}
+	<-s.ctx.Done()
+	return s.ctx.Err()
+}
+
+func (s *stuckStream) SendMsg(m any) error {
+	s.sending <- wire.WriteResponse{Acks: slices.Clone(m.(*wire.WriteResponse).Acks)}
+	<-s.ctx.Done()
+	return s.ctx.Err()
+}
+
+// A failure that a stream could not carry any more is told on the next one with the
+// acknowledgement that settles its message, not after it.
+func TestFailuresOfAStuckStream(t *testing.T) {
+	s := &sink{onBatch: func(context.Context, []*logdriver.Message) error {
+		return logdriver.Permanent(errors.New("never"))
+	}}
+	p := serve(t, Config{Driver: driverOf(s)})
+	id := p.open(logdriver.Info{}).GetLogger()
+	ctx, cancel := context.WithCancel(context.Background())
+	stuck := &stuckStream{ctx, new(wire.WriteRequest), make(chan wire.WriteResponse, 10)}
+	stuck.request.AppendBatch(id, 1, wire.AppendEntry(nil, &logdriver.Message{Line: []byte("x")}))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = p.svc.write(stuck)
+	}()
+	defer func() { cancel(); <-ended }()
+	select {
+	case resp := <-stuck.sending:
+		if len(resp.Acks) != 1 || len(resp.Acks[0].Failures) != 1 {
+			t.Fatalf("acks = %+v", resp.Acks)
+		}
+	case <-time.After(patience):
+		t.Fatal("no acknowledgement")
+	}
+	w := p.write()
+	w.untilAcked(id, 1)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if f := w.failures[id]; len(f) != 1 || f[0].Seq != 1 {
+		t.Errorf("message 1 was acknowledged as stored: failures = %v", f)
+	}
 }
 
 func TestAThousandLoggers(t *testing.T) {
