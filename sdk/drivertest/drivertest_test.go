@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -124,14 +125,17 @@ type mutant struct {
 	all    bool   // all rules are checked: no other one may fail
 }
 
-// mutants fail at once, but for those that never end something: these cost a Wait.
+// hang is the Wait for mutants that never end something, which shows in what is found.
+// All others fail at once.
+const hang = 30 * time.Second
+
 var mutants = []mutant{
 	{"misnamed", "describe/name", `Describe says "another", the file's name says "misnamed"`, true},
 	{"undescribed", "describe/command", `the command says {"name":"undescribed","version":"9"`, true},
 	{"greedy", "describe/reserved", `option "mode" is the host's`, false},
 	{"silent", "process/by-hand", "it exited with code 0", false},
 	{"chatty", "process/stdout", `the first line on stdout is no handshake: "starting up"`, false},
-	{"lifeless", "process/stdin", "the process still runs after", false},
+	{"lifeless", "process/stdin", "the process still runs after 30s", false},
 	{"tiny", "line/bytes", `message 1 (of 38 read, want 38) is "\x00\x01`, true},
 	{"tiny", "line/empty", `message 1 (of 2 read, want 6) is "before\n", want "\n"`, true},
 	{"tiny", "line/terminator", `message 2, "[part 1 of a]\n", is a part with last=false`, false},
@@ -148,7 +152,7 @@ var mutants = []mutant{
 	{"tiny", "until/first", `the first that is too much is "message 000003\n"`, false},
 	{"tiny", "follow/tail", `with tail 0: message 1 (of 60 read, want 30) is "message 000000\n"`, false},
 	{"tiny", "follow/until", `read 7 messages, want 6: the first that is too much is "message 000006\n"`, false},
-	{"tiny", "follow/until-clock", "after 3 messages neither another one nor the end within", false},
+	{"tiny", "follow/until-clock", "after 3 messages neither another one nor the end within 30s", false},
 	{"tiny", "follow/close", "nobody writes this log any more", false},
 	{"tiny", "reader/slow", "the slow reader: the reading ended after ", false},
 	{"tiny", "logger/many", "want 50", false},
@@ -165,7 +169,10 @@ func TestMutants(t *testing.T) {
 	for _, m := range mutants {
 		t.Run(m.driver+"/"+m.rule, func(t *testing.T) {
 			t.Parallel() // they wait more than they work
-			opts := drivertest.Options{}
+			opts := drivertest.Options{Wait: time.Minute, Timeout: 5 * time.Minute}
+			if strings.HasSuffix(m.found, hang.String()) {
+				opts.Wait = hang
+			}
 			if !m.all {
 				opts.Only = []string{m.rule}
 			}

@@ -27,10 +27,11 @@ type tinyOptions struct {
 	Verbose  bool          `logplug:"verbose" help:"is not used either"`
 }
 
-// path returns the file to use: one for each log, but for a broken driver.
+// path returns the file to use: one for each log, but for a broken driver, where a
+// few share one.
 func (o *tinyOptions) path(info *logdriver.Info) string {
 	if o.Break == "logger/many" {
-		return filepath.Join(filepath.Dir(info.LogPath), "all.log")
+		return filepath.Join(filepath.Dir(info.LogPath), "shared-"+info.ContainerID[:1]+".log")
 	}
 	return info.LogPath
 }
