@@ -99,6 +99,10 @@ var rules = []rule{
 		both(own("sdk"), not(own("sdk/drivertest"))), own("host", "drivers", "examples"),
 	},
 	{
+		"the driver that has no sdk knows the generated code alone",
+		own("sdk/testdrivers/bare"), both(under(module), not(own("shared/proto"))),
+	},
+	{
 		"go-plugin is known to one package a side",
 		not(own("host/internal/launch", "sdk/internal/serve")), goPlugin,
 	},

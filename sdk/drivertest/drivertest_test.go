@@ -32,6 +32,7 @@ func TestMain(m *testing.M) {
 			return sdk.Main((&tiny{stores: map[string]*store{}}).driver("undescribed"))
 		}},
 		drivertest.Of(greedy()),
+		drivertest.Of(squeamish()),
 		drivertest.Program{Name: "silent", Main: func() int {
 			if len(os.Args) == 1 && os.Getenv("PLUGIN_PROTOCOL_VERSIONS") == "" {
 				return 0
@@ -116,47 +117,107 @@ func TestLoggingOnly(t *testing.T) {
 	}
 }
 
-// TestMutants breaks one rule at a time and wants that rule to notice.
+// mutant is a driver that breaks a rule.
+type mutant struct {
+	driver string
+	rule   string
+	found  string // what its failure must say
+	all    bool   // all rules are checked: no other one may fail
+}
+
+// hang is the Wait for mutants that never end something, which shows in what is found.
+// All others fail at once.
+const hang = 30 * time.Second
+
+var mutants = []mutant{
+	{"misnamed", "describe/name", `Describe says "another", the file's name says "misnamed"`, true},
+	{"undescribed", "describe/command", `the command says {"name":"undescribed","version":"9"`, true},
+	{"greedy", "describe/reserved", `option "mode" is the host's`, false},
+	{"silent", "process/by-hand", "it exited with code 0", false},
+	{"chatty", "process/stdout", `the first line on stdout is no handshake: "starting up"`, false},
+	{"lifeless", "process/stdin", "the process still runs after 30s", false},
+	{"tiny", "line/bytes", `message 1 (of 38 read, want 38) is "\x00\x01`, true},
+	{"tiny", "line/empty", `message 1 (of 2 read, want 6) is "before\n", want "\n"`, true},
+	{"tiny", "line/terminator", `message 2, "[part 1 of a]\n", is a part with last=false`, false},
+	{"tiny", "line/partial", `source stdout: read 110 bytes, want 110`, false},
+	{"tiny", "line/unterminated", `they are " the end\n", want " the end"`, false},
+	{"tiny", "line/source", `message 2 has the source "stdout", was logged with "stderr"`, false},
+	{"tiny", "line/attributes", `message 2: attribute "level" is "" (present: false)`, true},
+	{"tiny", "line/time", "message 1 has the time ", true},
+	{"tiny", "close/delivers", `the first that is missing is "message 0`, false},
+	{"tiny", "close/reopen", `is "message 000020\n", want "message 000000\n"`, false},
+	{"tiny", "tail/fewer", `message 1 (of 9 read, want 8) is "message 000015\n"`, false},
+	{"tiny", "since/inclusive", `message 1 (of 12 read, want 13) is "message 000008\n"`, false},
+	{"tiny", "since/backwards", `message 2 (of 2 read, want 4) is "message 000004\n"`, true},
+	{"tiny", "until/first", `the first that is too much is "message 000003\n"`, false},
+	{"tiny", "follow/tail", `with tail 0: message 1 (of 60 read, want 30) is "message 000000\n"`, false},
+	{"tiny", "follow/until", `read 7 messages, want 6: the first that is too much is "message 000006\n"`, false},
+	{"tiny", "follow/until-clock", "after 3 messages neither another one nor the end within 30s", false},
+	{"tiny", "follow/close", "nobody writes this log any more", false},
+	{"tiny", "reader/slow", "the slow reader: the reading ended after ", false},
+	{"tiny", "logger/many", "want 50", false},
+	{"tiny", "logger/busy", "read 0 messages, want 20", false},
+	{"tiny", "options/secret", `option "token": its value is in the driver's log`, true},
+	{"tiny", "delivery/acknowledged", "read 0 messages, want 200", false},
+	{"tiny", "delivery/last-seq", "it is 99, while 100 messages were sent and acknowledged", false},
+	{"tiny", "process/stdout", `it printed "logged a message`, false},
+}
+
+// TestMutants breaks one rule at a time and wants that rule to notice, for the
+// right reason and, where the others do not depend on it, alone.
 func TestMutants(t *testing.T) {
-	type mutant struct{ driver, rule string }
-	mutants := []mutant{
-		{"misnamed", "describe/name"},
-		{"undescribed", "describe/command"},
-		{"greedy", "describe/reserved"},
-		{"silent", "process/by-hand"},
-		{"chatty", "process/stdout"},
-		{"lifeless", "process/stdin"},
-	}
-	for _, rule := range []string{
-		"line/bytes", "line/empty", "line/terminator", "line/partial", "line/unterminated", "line/source",
-		"line/attributes", "line/time", "close/delivers", "close/reopen", "tail/fewer", "since/inclusive",
-		"since/backwards", "until/first", "follow/tail", "follow/until", "follow/until-clock", "follow/close",
-		"reader/slow", "logger/many", "options/secret", "delivery/acknowledged", "delivery/last-seq", "process/stdout",
-	} {
-		mutants = append(mutants, mutant{"tiny", rule})
-	}
 	for _, m := range mutants {
 		t.Run(m.driver+"/"+m.rule, func(t *testing.T) {
-			config := map[string]string{"account": "kit"}
-			if m.driver == "tiny" {
-				config["break"] = m.rule
+			t.Parallel() // they wait more than they work
+			opts := drivertest.Options{Wait: time.Minute, Timeout: 5 * time.Minute}
+			if strings.HasSuffix(m.found, hang.String()) {
+				opts.Wait = hang
 			}
-			results, err := drivertest.Check(t.Context(), drivertest.Self(t, m.driver), drivertest.Options{
-				Config: config, Only: []string{m.rule}, Wait: 2 * time.Second,
-			})
+			if !m.all {
+				opts.Only = []string{m.rule}
+			}
+			if m.driver != "greedy" {
+				opts.Config = map[string]string{"account": "kit"}
+			}
+			if m.driver == "tiny" {
+				opts.Config["break"] = m.rule
+			}
+			results, err := drivertest.Check(t.Context(), drivertest.Self(t, m.driver), opts)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(results) != 1 || results[0].Status != drivertest.Fail {
-				t.Fatalf("the broken rule was not noticed: %v", results)
-			}
-			r := results[0]
-			if text := r.String(); !strings.Contains(text, r.Rule.Text) || !strings.Contains(text, m.rule) {
-				t.Errorf("the failure does not quote the rule: %s", text)
-			}
-			t.Log(r.Err)
+			m.check(t, results)
 		})
 	}
+}
+
+func (m mutant) check(t *testing.T, results []drivertest.Result) {
+	noticed := false
+	for _, r := range results {
+		switch text := r.String(); {
+		case r.Rule.ID != m.rule && r.Status == drivertest.Fail:
+			t.Errorf("a rule that is kept: %s", text)
+		case r.Rule.ID != m.rule:
+		case r.Status != drivertest.Fail:
+			t.Errorf("the broken rule was not noticed: %s", text)
+		case !strings.Contains(text, r.Rule.Text) || !strings.Contains(text, m.rule):
+			t.Errorf("the failure does not quote the rule: %s", text)
+		case !strings.Contains(r.Err.Error(), m.found):
+			t.Errorf("the failure is not the one to expect, %q: %s", m.found, text)
+		default:
+			noticed = true
+		}
+	}
+	if !noticed || m.all != (len(results) == len(drivertest.Rules())) {
+		t.Errorf("%d rules were checked; the broken one was noticed: %t", len(results), noticed)
+	}
+}
+
+// TestSlowDriver wants a driver that takes long to begin a reading to pass.
+func TestSlowDriver(t *testing.T) {
+	drivertest.Run(t, drivertest.Self(t, "tiny"), drivertest.Options{
+		Config: map[string]string{"account": "kit", "break": "late"}, Only: []string{"follow/until-clock"},
+	})
 }
 
 func TestRules(t *testing.T) {
@@ -202,7 +263,7 @@ func TestNoDriver(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{text, dir + "/something", dir + "/logplug-driver-missing", dir + "/logplug-driver-BAD"} {
-		_, err := drivertest.Check(t.Context(), path, drivertest.Options{Wait: 5 * time.Second})
+		_, err := drivertest.Check(t.Context(), path, drivertest.Options{})
 		if err == nil {
 			t.Errorf("%s: no error", path)
 		}

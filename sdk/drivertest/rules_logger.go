@@ -33,6 +33,11 @@ func loggerRules() []Rule {
 			Text:  "Loggers are opened and closed while others are written; the process stays the same.",
 			check: checkChurn,
 		},
+		{
+			ID: "logger/busy", Needs: NeedSocket,
+			Text:  "Open of a log that another process writes is refused with the error of kind LOG_BUSY, until that one has closed it; or the log takes the messages of both.",
+			check: checkBusy,
+		},
 	}
 }
 
@@ -182,4 +187,57 @@ func checkChurn(ctx context.Context, e *env) error {
 		}
 		return e.expect(ctx, e.reopened(info), logdriver.ReadConfig{Tail: -1}, want)
 	})
+}
+
+// checkBusy opens a log in two processes. The messages of the first are of source
+// stdout, those of the second of stderr, and each has a stream of its own.
+func checkBusy(ctx context.Context, e *env) error {
+	first, err := e.session(ctx)
+	if err != nil {
+		return err
+	}
+	second, err := e.session(ctx)
+	if err != nil {
+		return err
+	}
+	info, want := e.newInfo(), numbered(30)
+	other := info
+	info.Stream, other.Stream = "stream-a", "stream-b"
+	for i := range want[20:] {
+		want[20+i].source = stderr
+	}
+	a, err := first.open(ctx, info)
+	if err != nil {
+		return err
+	}
+	if err := first.store(ctx, a.GetLogger(), 1, want[:10]); err != nil {
+		return err
+	}
+	b, err := second.open(ctx, other)
+	busy := errors.Is(err, logdriver.ErrLogBusy)
+	if err != nil && !busy {
+		return fmt.Errorf("while another process writes the log: %w", err)
+	}
+	if err := first.store(ctx, a.GetLogger(), 11, want[10:20]); err != nil {
+		return fmt.Errorf("after another process has opened the log, too: %w", err)
+	}
+	if err := first.closeLogger(ctx, a.GetLogger()); err != nil {
+		return err
+	}
+	if busy {
+		if b, err = second.open(ctx, other); err != nil {
+			return fmt.Errorf("after the other process has closed the log: %w", err)
+		}
+	}
+	if err := second.store(ctx, b.GetLogger(), 1, want[20:]); err != nil {
+		return err
+	}
+	if err := second.closeLogger(ctx, b.GetLogger()); err != nil {
+		return err
+	}
+	if !e.desc.Capability.ReadLogs {
+		return nil
+	}
+	got, err := second.read(ctx, readInfo(other, logdriver.ReadConfig{Tail: -1}))
+	return errors.Join(err, sameLines(bySource(got)[stdout], want[:20]), sameLines(bySource(got)[stderr], want[20:]))
 }

@@ -27,10 +27,11 @@ type tinyOptions struct {
 	Verbose  bool          `logplug:"verbose" help:"is not used either"`
 }
 
-// path returns the file to use: one for each log, but for a broken driver.
+// path returns the file to use: one for each log, but for a broken driver, where a
+// few share one.
 func (o *tinyOptions) path(info *logdriver.Info) string {
 	if o.Break == "logger/many" {
-		return filepath.Join(filepath.Dir(info.LogPath), "all.log")
+		return filepath.Join(filepath.Dir(info.LogPath), "shared-"+info.ContainerID[:1]+".log")
 	}
 	return info.LogPath
 }
@@ -56,7 +57,7 @@ func (t *tiny) open(_ context.Context, info logdriver.Info, opts *tinyOptions) (
 		fmt.Fprintln(os.Stderr, "opened with", opts.Token)
 	}
 	path := opts.path(&info)
-	if opts.Break == "close/reopen" {
+	if opts.Break == "close/reopen" || opts.Break == "logger/busy" {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
@@ -243,11 +244,21 @@ func (l *tinyLogger) Close() error {
 	return l.file.Close()
 }
 
+// lateStart is how long a slow driver takes to begin reading.
+const lateStart = 400 * time.Millisecond
+
 // ReadLogs implements logdriver.LogReader.
 func (s *store) ReadLogs(ctx context.Context, cfg logdriver.ReadConfig) *logdriver.LogWatcher {
+	if s.breaks == "late" && cfg.Follow && !cfg.Until.IsZero() {
+		<-time.After(lateStart)
+	}
 	s.mu.Lock()
 	r := &tinyReading{store: s, cfg: cfg, w: logdriver.NewLogWatcher(), pos: s.start(cfg)}
 	s.mu.Unlock()
+	// The host knows that the reading has begun once this function returns.
+	if left := time.Until(cfg.Until); left > 0 && s.breaks != "follow/until-clock" {
+		r.expired = time.After(left)
+	}
 	go func() {
 		defer close(r.w.Msg)
 		r.run(ctx)
@@ -275,36 +286,28 @@ type tinyReading struct {
 	w       *logdriver.LogWatcher
 	pos     int
 	matched bool
+	expired <-chan time.Time // gets a value when a future Until has passed
 }
 
 func (r *tinyReading) run(ctx context.Context) {
-	expired := make(<-chan time.Time)
-	if left := time.Until(r.cfg.Until); left > 0 && r.store.breaks != "follow/until-clock" {
-		expired = time.After(left)
-	}
 	for {
 		r.store.mu.Lock()
 		rest, changed := r.store.all[r.pos:], r.store.changed
-		more := r.cfg.Follow && (r.store.writers > 0 || r.store.breaks == "follow/close")
-		if r.store.breaks == "reader/slow" {
-			ok := r.deliver(ctx, rest)
-			r.store.mu.Unlock()
-			if !ok {
-				return
-			}
-		} else {
-			r.store.mu.Unlock()
-			if !r.deliver(ctx, rest) {
-				return
-			}
+		more := r.cfg.Follow && r.store.writers > 0
+		r.store.mu.Unlock()
+		if !r.deliver(ctx, rest) {
+			return
 		}
 		r.pos += len(rest)
 		if !more {
+			if r.cfg.Follow && r.store.breaks == "follow/close" {
+				r.w.Fail(errors.New("nobody writes this log any more"))
+			}
 			return
 		}
 		select {
 		case <-changed:
-		case <-expired:
+		case <-r.expired:
 			return
 		case <-ctx.Done():
 			return
@@ -321,25 +324,43 @@ func (r *tinyReading) deliver(ctx context.Context, all []stored) bool {
 			continue
 		}
 		if !r.cfg.Until.IsZero() && m.Time.After(r.cfg.Until) {
-			switch {
-			case r.store.breaks == "until/first", r.store.breaks == "follow/until" && r.cfg.Follow:
+			if r.store.breaks == "until/first" {
 				continue
+			}
+			if r.store.breaks == "follow/until" && r.cfg.Follow {
+				r.send(ctx, m)
 			}
 			return false
 		}
-		out := logdriver.NewMessage()
-		out.Line = append(out.Line, m.Line...)
-		if !m.Unterminated && (!m.Partial.More() || r.store.breaks == "line/terminator") {
-			out.Line = append(out.Line, '\n')
-		}
-		out.Source, out.Timestamp, out.Partial, out.Unterminated = m.Source, m.Time, m.Partial, m.Unterminated
-		out.Attrs = append(out.Attrs, m.Attrs...)
-		if !r.w.Send(ctx, out) {
-			logdriver.PutMessage(out)
+		if !r.send(ctx, m) {
 			return false
 		}
 	}
 	return true
+}
+
+func (r *tinyReading) send(ctx context.Context, m *stored) bool {
+	out := logdriver.NewMessage()
+	out.Line = append(out.Line, m.Line...)
+	if !m.Unterminated && (!m.Partial.More() || r.store.breaks == "line/terminator") {
+		out.Line = append(out.Line, '\n')
+	}
+	out.Source, out.Timestamp, out.Partial, out.Unterminated = m.Source, m.Time, m.Partial, m.Unterminated
+	out.Attrs = append(out.Attrs, m.Attrs...)
+	impatient := r.cfg.Follow && r.store.breaks == "reader/slow"
+	if impatient {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		cancel() // no waiting for the reader
+	}
+	if r.w.Send(ctx, out) {
+		return true
+	}
+	logdriver.PutMessage(out)
+	if impatient {
+		r.w.Fail(errors.New("the reader is too slow"))
+	}
+	return false
 }
 
 // matches applies Since.

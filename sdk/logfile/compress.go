@@ -200,20 +200,40 @@ func (g *generation) extra() packedExtra {
 	return x
 }
 
+// installCompressed puts temp in place of the file of gen. Where that one is durable,
+// after a Flush, temp is made so before.
 func (l *Log) installCompressed(temp string, gen uint64) error {
+	durable := l.cfg.Sync != SyncNone
+	for {
+		done, err := l.replaceFull(temp, gen, durable)
+		if done || err != nil {
+			return err
+		}
+		if err := syncFile(temp); err != nil {
+			return err
+		}
+		durable = true
+	}
+}
+
+// replaceFull returns false if temp must be made durable first.
+func (l *Log) replaceFull(temp string, gen uint64, durable bool) (bool, error) {
 	l.files.Lock()
 	defer l.files.Unlock()
 	slot := slices.Index(l.slots, gen) + 1
 	if slot == 0 { // removed meanwhile
-		return os.Remove(temp)
+		return true, os.Remove(temp)
+	}
+	if !durable && l.mustLast(gen) {
+		return false, nil
 	}
 	if err := os.Rename(temp, l.names.packed(l.key(slot))); err != nil {
-		return err
+		return true, err
 	}
 	if err := os.Remove(l.names.file(l.key(slot))); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+		return true, err
 	}
-	return nil
+	return true, nil
 }
 
 // contextReader fails once its context has ended.

@@ -1,15 +1,11 @@
 package logfile
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
 	"time"
-
-	"github.com/logplug/logplug/shared/logdriver"
 )
 
 const dirMode = 0o750
@@ -29,6 +25,8 @@ type Log struct {
 	// It is acquired after mu.
 	files sync.RWMutex
 	slots []uint64 // the generations in slots 1, 2 and so on; 0 where there is none
+	// volatile lists full files that need not be durable yet, the oldest first.
+	volatile []uint64
 
 	compressor compressor
 	syncer     syncer
@@ -106,22 +104,6 @@ func Open(cfg Config) (*Log, error) {
 // LastSeq returns the sequence up to which everything of Config.Stream was held
 // when the log was opened, 0 if that is not known. See logdriver.Sequencer.
 func (l *Log) LastSeq() uint64 { return l.lastSeq }
-
-// Flush makes durable what was appended.
-func (l *Log) Flush(context.Context) error {
-	l.mu.Lock()
-	f, closed := l.cur.f, l.closed
-	l.mu.Unlock()
-	if closed {
-		return fmt.Errorf("flush %s: %w", l.cfg.Path, logdriver.ErrClosed)
-	}
-	// A rotation makes the file durable before it closes it, if that is asked for
-	// at all, and otherwise there is nothing better to do than to report it.
-	if err := f.Sync(); err != nil && !(errors.Is(err, os.ErrClosed) && l.cfg.Sync != SyncNone) {
-		return fmt.Errorf("flush log: %w", err)
-	}
-	return nil
-}
 
 // closeGrace is how long Close waits for compression to end. What is then left
 // is compressed when the log is opened the next time.

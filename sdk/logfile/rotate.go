@@ -108,6 +108,7 @@ func (l *Log) install(cur *current, shift bool) error {
 	if err := os.Rename(l.names.fresh(), l.names.path); err != nil {
 		return err
 	}
+	l.becomesFull(l.cur.gen)
 	l.cur, l.enc = *cur, l.cfg.Format.NewEncoder()
 	l.publish()
 	return nil

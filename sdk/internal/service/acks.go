@@ -50,19 +50,18 @@ func (q *ackQueue) take(empty []*logger) []*logger {
 	return taken
 }
 
-// ack returns the logger's acknowledgement, about how many bytes it takes, and
-// clears what is due.
+// ack returns the logger's acknowledgement and about how many bytes it takes.
+// Nothing is due then, but failures are kept until sent: another stream may take the
+// place of the one that is to tell them.
 func (l *logger) ack() (wire.Ack, int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.dirty = false
 	a := wire.Ack{Logger: l.id, Seq: l.settled, Failures: l.failures, Blocked: l.blocked}
-	l.failures = nil
 	if len(a.Failures) > maxAckFailures {
 		// The sequence must not run ahead of the failures that it covers.
-		l.failures = a.Failures[maxAckFailures:]
 		a.Failures = a.Failures[:maxAckFailures:maxAckFailures]
-		a.Seq = l.failures[0].Seq - 1
+		a.Seq = l.failures[maxAckFailures].Seq - 1
 		l.markLocked()
 	}
 	size := ackBytes + len(a.Blocked)
@@ -72,11 +71,26 @@ func (l *logger) ack() (wire.Ack, int) {
 	return a, size
 }
 
-// unsent takes back an acknowledgement that could not be sent.
-func (l *logger) unsent(a *wire.Ack) {
+// sent takes note of an acknowledgement that has left.
+func (l *logger) sent(a *wire.Ack) {
+	if len(a.Failures) == 0 {
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.failures = append(a.Failures, l.failures...)
+	told, n := a.Failures[len(a.Failures)-1].Seq, 0
+	for n < len(l.failures) && l.failures[n].Seq <= told {
+		n++
+	}
+	if l.failures = l.failures[n:]; len(l.failures) == 0 {
+		l.failures = nil
+	}
+}
+
+// unsent makes an acknowledgement due that could not be sent.
+func (l *logger) unsent() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.markLocked()
 }
 

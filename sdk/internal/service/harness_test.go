@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -90,6 +91,16 @@ func (p *peer) close(logger uint64) error {
 	return wire.FromStatus("test", err)
 }
 
+// untilIdle waits for all workers to end.
+func (p *peer) untilIdle() {
+	p.t.Helper()
+	for ctx := p.ctx(); p.svc.working.Load() > 0; runtime.Gosched() {
+		if ctx.Err() != nil {
+			p.t.Fatal("workers that do not end")
+		}
+	}
+}
+
 // writer is a Write stream whose acknowledgements are collected.
 type writer struct {
 	t      *testing.T
@@ -167,6 +178,13 @@ func (w *writer) until(what string, ok func() bool) {
 			w.t.Fatalf("no %s within %v", what, patience)
 		}
 	}
+}
+
+// responses returns how many have come.
+func (w *writer) responses() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.sends
 }
 
 func (w *writer) untilAcked(logger, seq uint64) {
@@ -248,6 +266,12 @@ func (s *sink) Close() error {
 		return s.onClose()
 	}
 	return nil
+}
+
+func (s *sink) timesClosed() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
 }
 
 func (s *sink) got() []string {

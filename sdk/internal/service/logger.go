@@ -26,7 +26,8 @@ type logger struct {
 
 	ctx    context.Context // ends when its time to store is up
 	cancel context.CancelFunc
-	turn   chan struct{} // holds one token while LogBatch, Log or Flush runs
+	turn   chan struct{} // holds one token while LogBatch, Log, Flush or Close runs
+	closed bool          // Close has run; guarded by turn
 	hurry  chan struct{} // closed when the logger is being closed
 
 	mu       sync.Mutex
@@ -134,6 +135,9 @@ func (l *logger) flush(ctx context.Context) error {
 		return fmt.Errorf("flush: a write is still under way: %w", err)
 	}
 	defer l.yield()
+	if l.closed {
+		return fmt.Errorf("flush logger %d: %w", l.id, logdriver.ErrClosed)
+	}
 	return l.svc.guard("Flush", func() error { return f.Flush(ctx) })
 }
 
@@ -198,7 +202,11 @@ func (l *logger) beginClose() <-chan struct{} {
 	return l.idle
 }
 
+// closeImpl closes the driver's logger, after a Flush that is under way.
 func (l *logger) closeImpl() error {
+	l.turn <- struct{}{}
+	defer l.yield()
+	l.closed = true
 	err := l.svc.secrets.Error(l.svc.guard("Close", l.impl.Close))
 	l.cancel()
 	l.release()

@@ -13,8 +13,19 @@ const panicTries = 3
 // panics finds the message that makes a driver panic: each panic halves what
 // the driver is handed next, until the culprit comes alone.
 type panics struct {
-	limit int // messages to hand over, 0 for no limit
-	alone int // panics in a row on one message alone
+	limit int    // messages to hand over, 0 for no limit
+	alone int    // panics in a row on one message alone
+	site  string // of the last one whose stack is in the log; empty if that was another message's
+}
+
+// news tells whether a panic at site, on the way to the message that is to blame,
+// is the first one there: the others of its kind have the same stack.
+func (p *panics) news(site string) bool {
+	if p.site == site {
+		return false
+	}
+	p.site = site
+	return true
 }
 
 // most returns how many messages may be handed over at once.
@@ -31,7 +42,7 @@ func (p *panics) most() int {
 func (p *panics) learn(n int, out *outcome) (closer bool) {
 	if !errors.Is(out.err, wire.ErrPanic) {
 		if p.limit = 2 * p.limit; p.limit >= maxBatchMessages {
-			p.limit = 0
+			p.limit, p.site = 0, ""
 		}
 		p.alone = 0
 		return false
@@ -44,7 +55,7 @@ func (p *panics) learn(n int, out *outcome) (closer bool) {
 	if p.alone++; p.alone < panicTries {
 		return false
 	}
-	p.alone = 0
+	p.alone, p.site = 0, ""
 	if out.rejected == nil {
 		out.rejected = make(map[int]error)
 	}

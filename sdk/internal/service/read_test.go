@@ -146,15 +146,15 @@ func TestReadLogsOfALogThatIsNotOpen(t *testing.T) {
 	if err != nil || len(msgs) != 2 || cfg.Follow || cfg.Tail != 2 {
 		t.Errorf("%d messages, %v, %+v", len(msgs), err, cfg)
 	}
-	if m.closed != 1 {
-		t.Errorf("the temporary logger was closed %d times", m.closed)
+	if m.timesClosed() != 1 {
+		t.Errorf("the temporary logger was closed %d times", m.timesClosed())
 	}
 
 	// An open logger of the same log is used as it is.
 	info := logdriver.Info{ContainerID: "here", Config: map[string]string{"a": "b"}}
 	p.open(info)
-	if _, err := p.readAll(byInfo(info, logdriver.ReadConfig{Follow: true})); err != nil || !cfg.Follow || m.closed != 1 {
-		t.Errorf("%v, %+v, closed %d times", err, cfg, m.closed)
+	if _, err := p.readAll(byInfo(info, logdriver.ReadConfig{Follow: true})); err != nil || !cfg.Follow || m.timesClosed() != 1 {
+		t.Errorf("%v, %+v, closed %d times", err, cfg, m.timesClosed())
 	}
 }
 
@@ -202,8 +202,8 @@ func TestReadLogsWithOpenReader(t *testing.T) {
 	}
 	p := serve(t, Config{Driver: d})
 	msgs, err := p.readAll(byInfo(logdriver.Info{ContainerID: "x"}, logdriver.ReadConfig{Tail: -1}))
-	if err != nil || len(msgs) != 2 || r.closed != 1 {
-		t.Errorf("%d messages, %v, closed %d times", len(msgs), err, r.closed)
+	if err != nil || len(msgs) != 2 || r.timesClosed() != 1 {
+		t.Errorf("%d messages, %v, closed %d times", len(msgs), err, r.timesClosed())
 	}
 	if _, err := p.readAll(byInfo(logdriver.Info{}, logdriver.ReadConfig{})); !errors.Is(err, logdriver.ErrNoLog) {
 		t.Errorf("err = %v", err)

@@ -171,23 +171,23 @@ func TestCloseTriesAtOnce(t *testing.T) {
 }
 
 func TestCloseThatCannotStore(t *testing.T) {
+	closed := make(chan struct{})
 	s := &sink{onBatch: func(ctx context.Context, _ []*logdriver.Message) error {
 		return errors.New("sink is down")
-	}}
+	}, onClose: func() error { close(closed); return nil }}
 	p := serve(t, Config{Driver: driverOf(s)})
 	id := p.open(logdriver.Info{}).GetLogger()
 	w := p.write()
 	w.send(span{id, 1, numbered(1, 3)})
 	w.until("blocked", func() bool { return w.blocked[id] != "" })
-	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
+	// Through a client, its deadline might be faster than the answer.
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 	defer cancel()
-	_, err := p.client.Close(ctx, &pb.CloseRequest{Logger: id})
+	_, err := p.svc.Close(ctx, &pb.CloseRequest{Logger: id})
 	if err == nil || !strings.Contains(err.Error(), "3 messages") || !strings.Contains(err.Error(), "sink is down") {
 		t.Errorf("err = %v", err)
 	}
-	if s.closed != 1 {
-		t.Error("the driver's logger was not closed")
-	}
+	await(t, closed, "the driver's logger to be closed")
 }
 
 func TestCloseCancelsABatchThatHangs(t *testing.T) {
@@ -261,6 +261,46 @@ func TestFlush(t *testing.T) {
 	_, err = p.client.Flush(p.ctx(), &pb.FlushRequest{Logger: 99})
 	if err = wire.FromStatus("test", err); !errors.Is(err, wire.ErrUnknownLogger) {
 		t.Errorf("err = %v", err)
+	}
+}
+
+// Flush and Close use the same resources of a driver: neither is called while the
+// other runs, nor Flush afterwards.
+func TestCloseWaitsForFlush(t *testing.T) {
+	entered, release := make(chan struct{}), make(chan struct{})
+	s := &flushSink{flush: func(context.Context) error {
+		close(entered)
+		<-release
+		return nil
+	}}
+	closed := make(chan struct{})
+	s.onClose = func() error { close(closed); return nil }
+	p := serve(t, Config{Driver: driverOf(s)})
+	id := p.open(logdriver.Info{}).GetLogger()
+	l, err := p.svc.find(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flushed := make(chan error, 1)
+	go func() { flushed <- l.flush(p.ctx()) }()
+	<-entered
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	defer cancel()
+	if _, err := p.svc.Close(ctx, &pb.CloseRequest{Logger: id}); err == nil {
+		t.Error("no error")
+	}
+	select {
+	case <-closed:
+		t.Error("closed while Flush runs")
+	default:
+	}
+	close(release)
+	if err := <-flushed; err != nil {
+		t.Error(err)
+	}
+	await(t, closed, "the logger to be closed after its Flush")
+	if err := l.flush(p.ctx()); !errors.Is(err, logdriver.ErrClosed) {
+		t.Errorf("a flush that comes too late: %v", err)
 	}
 }
 

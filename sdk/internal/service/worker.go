@@ -295,17 +295,25 @@ func cloneRejected(in map[int]error) map[int]error {
 func (w *worker) logBatch(ctx context.Context, msgs []*logdriver.Message) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = w.svc.panicked("LogBatch", r)
+			err = w.panicked("LogBatch", r)
 		}
 	}()
 	return w.batch.LogBatch(ctx, msgs)
+}
+
+// panicked is Service.panicked, once for all attempts that one message spoils.
+func (w *worker) panicked(what string, r any) error {
+	if w.panics.news(panicSite()) {
+		return w.svc.panicked(what, r)
+	}
+	return panicError(what, r)
 }
 
 // logEach gives the driver messages of its own, one by one.
 func (w *worker) logEach(msgs []*logdriver.Message) (out outcome) {
 	defer func() {
 		if r := recover(); r != nil {
-			out.err = w.svc.panicked("Log", r)
+			out.err = w.panicked("Log", r)
 		}
 	}()
 	for i, src := range msgs {

@@ -241,17 +241,20 @@ func (ws *writeStream) sendAcksOf(loggers []*logger) error {
 			ws.takeBack(loggers[first:i+1], loggers[i+1:])
 			return err
 		}
+		for j := range ws.resp.Acks {
+			loggers[first+j].sent(&ws.resp.Acks[j])
+		}
 		first, size = i+1, 0
 		ws.resp.Acks = ws.resp.Acks[:0]
 	}
 	return nil
 }
 
-// takeBack keeps what could not be sent for the next stream: the failed loggers'
-// acknowledgements are in the response, those of the others were not made.
+// takeBack keeps what could not be sent for the next stream: the acknowledgements of
+// the others were not made.
 func (ws *writeStream) takeBack(failed, others []*logger) {
-	for i, l := range failed {
-		l.unsent(&ws.resp.Acks[i])
+	for _, l := range failed {
+		l.unsent()
 	}
 	for _, l := range others {
 		ws.svc.acks.add(l) // it is still marked

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/logplug/logplug/sdk/internal/redact"
 	"github.com/logplug/logplug/shared/logdriver"
@@ -51,8 +53,8 @@ func TestWriteStoresAndAcknowledges(t *testing.T) {
 	if err := p.close(1); err != nil {
 		t.Error(err)
 	}
-	if a.closed != 1 || b.closed != 0 {
-		t.Errorf("closed %d and %d times", a.closed, b.closed)
+	if a.timesClosed() != 1 || b.timesClosed() != 0 {
+		t.Errorf("closed %d and %d times", a.timesClosed(), b.timesClosed())
 	}
 	if err := p.close(1); !errors.Is(err, wire.ErrUnknownLogger) {
 		t.Errorf("closing twice: %v", err)
@@ -110,8 +112,8 @@ func TestDuplicatesAreSkippedAndAcknowledgedAgain(t *testing.T) {
 	w.untilAcked(id, 4)
 	w.send(span{id, 2, numbered(2, 5)})
 	w.untilAcked(id, 5)
+	before := w.responses()
 	w.send(span{id, 1, numbered(1, 5)})
-	before := w.sends
 	w.until("another ack", func() bool { return w.sends > before })
 	expect(t, &s.sink, numbered(3, 5))
 }
@@ -286,6 +288,39 @@ func TestBatchErrors(t *testing.T) {
 	}
 }
 
+// TestPanicIsLoggedOnceAMessage: it takes several panics to find the message that
+// is to blame, and one stack to tell why.
+func TestPanicIsLoggedOnceAMessage(t *testing.T) {
+	s := new(sink)
+	s.onBatch = func(_ context.Context, msgs []*logdriver.Message) error {
+		for _, m := range msgs {
+			switch string(m.Line) {
+			case "line 7", "line 71":
+				panic("indigestible")
+			case "line 30":
+				var none *sink
+				none.closed++
+			}
+		}
+		return nil
+	}
+	var log syncBuffer
+	p := serve(t, Config{Driver: driverOf(s), Log: slog.New(slog.NewTextHandler(&log, nil))})
+	id := p.open(logdriver.Info{}).GetLogger()
+	w := p.write()
+	w.send(span{id, 1, numbered(1, 100)})
+	w.untilAcked(id, 100)
+	w.mu.Lock()
+	failures := len(w.failures[id])
+	w.mu.Unlock()
+	if failures != 3 {
+		t.Errorf("%d messages were rejected, want 3", failures)
+	}
+	if n := strings.Count(log.String(), "stack="); n != 3 {
+		t.Errorf("%d stacks are in the log, want one for each of the 3 messages:\n%s", n, log.String())
+	}
+}
+
 func TestManyFailuresComeInOrder(t *testing.T) {
 	s := new(sink)
 	s.onBatch = func(context.Context, []*logdriver.Message) error {
@@ -408,6 +443,66 @@ func TestSecondStreamReplacesTheFirst(t *testing.T) {
 	expect(t, s, numbered(1, 4))
 }
 
+// stuckStream is a Write stream whose client takes nothing.
+type stuckStream struct {
+	ctx     context.Context
+	request *wire.WriteRequest // the first one
+	sending chan wire.WriteResponse
+}
+
+func (s *stuckStream) Context() context.Context { return s.ctx }
+
+func (s *stuckStream) RecvMsg(m any) error {
+	if req := s.request; req != nil {
+		s.request = nil
+		codec := wire.NewCodec()
+		data, err := codec.Marshal(req)
+		return errors.Join(err, codec.Unmarshal(data, m))
+	}
+	<-s.ctx.Done()
+	return s.ctx.Err()
+}
+
+func (s *stuckStream) SendMsg(m any) error {
+	s.sending <- wire.WriteResponse{Acks: slices.Clone(m.(*wire.WriteResponse).Acks)}
+	<-s.ctx.Done()
+	return s.ctx.Err()
+}
+
+// A failure that a stream could not carry any more is told on the next one with the
+// acknowledgement that settles its message, not after it.
+func TestFailuresOfAStuckStream(t *testing.T) {
+	s := &sink{onBatch: func(context.Context, []*logdriver.Message) error {
+		return logdriver.Permanent(errors.New("never"))
+	}}
+	p := serve(t, Config{Driver: driverOf(s)})
+	id := p.open(logdriver.Info{}).GetLogger()
+	ctx, cancel := context.WithCancel(context.Background())
+	stuck := &stuckStream{ctx, new(wire.WriteRequest), make(chan wire.WriteResponse, 10)}
+	stuck.request.AppendBatch(id, 1, wire.AppendEntry(nil, &logdriver.Message{Line: []byte("x")}))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = p.svc.write(stuck)
+	}()
+	defer func() { cancel(); <-ended }()
+	select {
+	case resp := <-stuck.sending:
+		if len(resp.Acks) != 1 || len(resp.Acks[0].Failures) != 1 {
+			t.Fatalf("acks = %+v", resp.Acks)
+		}
+	case <-time.After(patience):
+		t.Fatal("no acknowledgement")
+	}
+	w := p.write()
+	w.untilAcked(id, 1)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if f := w.failures[id]; len(f) != 1 || f[0].Seq != 1 {
+		t.Errorf("message 1 was acknowledged as stored: failures = %v", f)
+	}
+}
+
 func TestAThousandLoggers(t *testing.T) {
 	const n = 1000
 	loggers := make([]logdriver.Logger, n)
@@ -429,9 +524,11 @@ func TestAThousandLoggers(t *testing.T) {
 		}
 		return true
 	})
-	if w.sends > n/2 {
-		t.Errorf("%d responses carried the acks of %d loggers", w.sends, n)
+	if sends := w.responses(); sends > n/2 {
+		t.Errorf("%d responses carried the acks of %d loggers", sends, n)
 	}
+	// A worker ends after its acknowledgement has left.
+	p.untilIdle()
 	for _, l := range p.svc.all() {
 		l.mu.Lock()
 		if l.queue != nil || l.working || l.bytes != 0 {
@@ -444,7 +541,7 @@ func TestAThousandLoggers(t *testing.T) {
 	}
 	for _, l := range loggers {
 		expect(t, l.(*sink), numbered(1, 3))
-		if l.(*sink).closed != 1 {
+		if l.(*sink).timesClosed() != 1 {
 			t.Error("not closed")
 		}
 	}
