@@ -85,6 +85,8 @@ type logger struct {
 	suspect  suspicion
 
 	used atomic.Uint64 // when it was in use, for linger.use
+
+	held bool // not to be opened before driver.release; under driver.mu
 }
 
 func newLogger(d *driver, r *request, stream spool.Stream, q *spool.Queue) *logger {

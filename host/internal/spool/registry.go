@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/logplug/logplug/shared/logdriver"
 )
@@ -27,6 +28,9 @@ type Record struct {
 	Info   logdriver.Info `json:"info"`
 	// CacheOf is set for the cache of a logger: the name of that one's driver.
 	CacheOf string `json:"cacheOf,omitempty"`
+	// Opened is when that was. Of several streams that belong to one log, what is
+	// older goes first.
+	Opened time.Time `json:"opened,omitzero"`
 }
 
 // ParseStream is the inverse of Stream.String.
