@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -65,6 +66,9 @@ func New(cfg Config) (*Host, error) {
 		room:         room{maxBytes: int64(cfg.Spool.HostBytes), maxMessages: int64(cfg.Spool.HostMessages)},
 		cacheRoom:    room{maxBytes: int64(cfg.Cache.SpoolBytes), maxMessages: int64(cfg.Spool.HostMessages)},
 		letters:      &letters{path: cfg.DeadLetters, limit: cfg.DeadLetterBytes, log: cfg.Logger},
+	}
+	if cfg.Spool.Sync != SyncNone {
+		h.letters.sync = (*os.File).Sync
 	}
 	if err := h.openSpool(); err != nil {
 		return nil, errors.Join(err, release())

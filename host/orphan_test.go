@@ -32,7 +32,7 @@ func TestOrphansThatEndAtOnce(t *testing.T) {
 		stream := spool.Stream{}
 		binary.BigEndian.PutUint32(stream[:], uint32(i+1))
 		info := logdriver.Info{ContainerName: fmt.Sprint("c", i), Stream: stream.String()}
-		if err := d.Remember(stream, spool.Record{Driver: "discard", Info: info}); err != nil {
+		if err := d.Remember(stream, spool.Record{Driver: "discard", Info: info}, false); err != nil {
 			t.Fatal(err)
 		}
 		m := message("to be damaged")

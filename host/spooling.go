@@ -19,6 +19,8 @@ type spooling struct {
 	dir    *spool.Dir // nil in memory
 	syncer *spool.Syncer
 	always bool
+	// durable: what is kept about messages must survive a loss of power as they do.
+	durable bool
 	log    hclog.Logger
 
 	stop chan struct{} // ends the periodic sync
@@ -50,7 +52,7 @@ func (h *Host) openSpool() error {
 	}
 	s.store, s.dir = dir, dir
 	s.syncer = spool.NewSyncer(dir.Sync)
-	s.always = cfg.Sync == SyncAlways
+	s.always, s.durable = cfg.Sync == SyncAlways, cfg.Sync != SyncNone
 	if cfg.Sync == SyncInterval {
 		s.wg.Go(func() {
 			s.syncer.Every(cfg.SyncInterval, s.stop, func(err error) { s.log.Error("spool directory", "error", err) })
@@ -95,7 +97,7 @@ func (s *spooling) begin(driver string, r *request) (stream spool.Stream, err er
 	info := r.info.Clone()
 	info.Config = r.overflow.restore(info.Config)
 	record := spool.Record{Driver: driver, Info: info, CacheOf: r.cacheOf, Opened: time.Now()}
-	if err := s.dir.Remember(stream, record); err != nil {
+	if err := s.dir.Remember(stream, record, s.durable); err != nil {
 		return stream, fmt.Errorf("opening logger %s: spool directory: %w", labelOf(&r.info), err)
 	}
 	return stream, nil
