@@ -21,7 +21,8 @@ type spooling struct {
 	always bool
 	// durable: what is kept about messages must survive a loss of power as they do.
 	durable bool
-	log    hclog.Logger
+	log     hclog.Logger
+	full    fullDisk
 
 	stop chan struct{} // ends the periodic sync
 	wg   sync.WaitGroup
@@ -38,6 +39,7 @@ const arenaSlack = 4
 func (h *Host) openSpool() error {
 	cfg := &h.cfg.Spool
 	s := &spooling{store: spool.Memory{}, log: h.cfg.Logger, stop: make(chan struct{}), orphans: make(map[string][]*orphan)}
+	s.full.log = s.log
 	h.spool = s
 	if cfg.Dir == "" {
 		return nil

@@ -2,11 +2,14 @@ package spool
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/logplug/logplug/shared/logdriver"
 	"github.com/logplug/logplug/shared/wire"
@@ -372,6 +375,40 @@ func TestDroppedIsNotDamaged(t *testing.T) {
 	if lost != 0 || dropped < 3 || got.Count() != q.Count() {
 		t.Errorf("%d messages were dropped; %d are found and %d missing, want %d and none", dropped, got.Count(), lost, q.Count())
 	}
+}
+
+// TestFullDisk is like any other store without room, and says so; what is there is
+// used to the last page, and the disk again when it has room.
+func TestFullDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const limit = 20
+		m := newFakeMedium(40, limit)
+		a, _, err := openArena(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		alloc := func(want, need int) (Block, error) { return a.Alloc(Stream{1}, 1, want*pageBytes, need) }
+		var blocks []Block
+		for range limit - 1 {
+			b, err := alloc(1, 100)
+			if err != nil {
+				t.Fatalf("%d pages of %d can be used: %v", len(blocks)+1, limit, err)
+			}
+			blocks = append(blocks, b)
+		}
+		if _, err := alloc(1, 100); !errors.Is(err, ErrFull) || !errors.Is(err, unix.ENOSPC) {
+			t.Fatalf("on a full disk: %v", err)
+		}
+		blocks[7].Free()
+		if _, err := alloc(8, 100); err != nil {
+			t.Errorf("a small block on a full disk where there is room for it: %v", err)
+		}
+		m.limit = 40 * pageBytes
+		time.Sleep(RetryPause) // in the bubble, no time passes
+		if _, err := alloc(8, 100); err != nil {
+			t.Errorf("when the disk has room again: %v", err)
+		}
+	})
 }
 
 func FuzzRecover(f *testing.F) {
