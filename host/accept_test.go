@@ -1,6 +1,7 @@
 package host
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -95,6 +96,30 @@ func TestLogTellsOfAFullDisk(t *testing.T) {
 		if st := l.Stats(); st.Waits != 2 || st.Accepted.Messages != 1 || !strings.Contains(st.LastFailure, syscall.ENOSPC.Error()) {
 			t.Errorf("stats: %+v", st)
 		}
+		settleAll(d)
+	})
+}
+
+// TestLogDoesNotWaitForEverForTheDisk that is to make a message durable.
+func TestLogDoesNotWaitForEverForTheDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := fakeDriver(t, spool.Memory{})
+		hang := make(chan struct{})
+		limit := d.host.cfg.Timeouts.Log
+		s := d.host.spool
+		s.always, s.limit, s.syncer = true, limit, spool.NewSyncer(func() error { <-hang; return nil })
+		l := fakeLogger(d, "c", nil)
+		began := time.Now()
+		m := lineMessage("line")
+		defer logdriver.PutMessage(m)
+		if err := l.Log(m); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != limit {
+			t.Errorf("Log has waited for %v, want %v: %v", time.Since(began), limit, err)
+		}
+		if st := l.Stats(); st.Accepted.Messages != 1 {
+			t.Errorf("stats: %+v", st)
+		}
+		close(hang)
+		s.syncer.Stop()
 		settleAll(d)
 	})
 }

@@ -21,7 +21,9 @@ import (
 //
 // Log may be called from any number of goroutines; it returns nil once the
 // message is in the spool. It waits for room for at most Timeouts.Log and then
-// returns logdriver.ErrSpoolFull. A line above the driver's BufSize is split.
+// returns logdriver.ErrSpoolFull. With SyncAlways it waits for the disk too, within
+// the same time; another error then tells that the message is in the spool and may
+// not survive a loss of power. A line above the driver's BufSize is split.
 // Close is Shutdown with a deadline of Timeouts.Close.
 type Logger interface {
 	logdriver.SizedLogger
@@ -142,10 +144,11 @@ func (l *logger) Log(m *logdriver.Message) error {
 		return err
 	}
 	normalize(m)
+	began := l.driver.host.spool.clock()
 	if err := l.take(m); err != nil {
 		return err
 	}
-	if err := l.driver.host.spool.commit(); err != nil {
+	if err := l.driver.host.spool.commit(began); err != nil {
 		return err
 	}
 	logdriver.PutMessage(m)

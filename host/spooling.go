@@ -19,6 +19,7 @@ type spooling struct {
 	dir    *spool.Dir // nil in memory
 	syncer *spool.Syncer
 	always bool
+	limit  time.Duration // of a call of Log
 	// durable: what is kept about messages must survive a loss of power as they do.
 	durable bool
 	log     hclog.Logger
@@ -38,7 +39,7 @@ const arenaSlack = 4
 // openSpool opens the configured spool, and takes up what it holds.
 func (h *Host) openSpool() error {
 	cfg := &h.cfg.Spool
-	s := &spooling{store: spool.Memory{}, log: h.cfg.Logger, stop: make(chan struct{}), orphans: make(map[string][]*orphan)}
+	s := &spooling{store: spool.Memory{}, log: h.cfg.Logger, limit: h.cfg.Timeouts.Log, stop: make(chan struct{}), orphans: make(map[string][]*orphan)}
 	s.full.log = s.log
 	h.spool = s
 	if cfg.Dir == "" {
@@ -77,6 +78,7 @@ func (s *spooling) close() error {
 	}
 	close(s.stop)
 	s.wg.Wait()
+	s.syncer.Stop()
 	return s.dir.Close()
 }
 
@@ -197,13 +199,21 @@ func (s *spooling) inspect(f func()) {
 	}
 }
 
+// clock returns the time to give to commit.
+func (s *spooling) clock() (began time.Time) {
+	if s.always {
+		began = time.Now()
+	}
+	return began
+}
+
 // commit makes what was appended before survive a loss of power, if that was
-// asked for.
-func (s *spooling) commit() error {
+// asked for, within the time that a call of Log that has begun may take.
+func (s *spooling) commit(began time.Time) error {
 	if !s.always {
 		return nil
 	}
-	if err := s.syncer.Commit(); err != nil {
+	if err := s.syncer.Commit(s.limit - time.Since(began)); err != nil {
 		return fmt.Errorf("a message was accepted, but may not survive a loss of power: %w", err)
 	}
 	return nil
