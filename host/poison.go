@@ -107,10 +107,21 @@ func (s *session) endProbe(l *logger) {
 	}
 }
 
+// stalledError is why the host itself ends a process: it does not answer, or makes no
+// progress. That is the fault of no message, as far as can be told: of a sink that hangs
+// all messages are innocent. One on which a driver deadlocks is not found, therefore.
+type stalledError struct{ err error }
+
+func (e *stalledError) Error() string { return e.err.Error() }
+func (e *stalledError) Unwrap() error { return e.err }
+
 // suspectAll asks, after the process behind s ended by itself, which loggers had
 // messages on their way. It reports whether there were any, which makes it
 // worth to try again soon.
 func (d *driver) suspectAll(s *session, reason error) (narrowing bool) {
+	if stalled := (*stalledError)(nil); errors.As(reason, &stalled) {
+		return false
+	}
 	weight := exitWeight
 	if exit := (*launch.ExitError)(nil); errors.As(s.proc.Err(), &exit) && exit.Killed() {
 		weight = killWeight

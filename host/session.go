@@ -266,7 +266,7 @@ func (s *session) watch() {
 			return
 		case <-s.suspect:
 			if err := s.checkHealth(); err != nil {
-				s.fail(fmt.Errorf("driver %s has left a call unanswered and is not healthy: %w", s.driver.name, err))
+				s.fail(&stalledError{fmt.Errorf("driver %s has left a call unanswered and is not healthy: %w", s.driver.name, err)})
 				return
 			}
 		case now := <-tick.C:
@@ -275,11 +275,11 @@ func (s *session) watch() {
 				continue
 			}
 			if err := s.checkHealth(); err != nil {
-				s.fail(fmt.Errorf("driver %s has not acknowledged for %v and is not healthy: %w", s.driver.name, stalled.Round(time.Millisecond), err))
+				s.fail(&stalledError{fmt.Errorf("driver %s has not acknowledged for %v and is not healthy: %w", s.driver.name, stalled.Round(time.Millisecond), err)})
 				return
 			}
 			if stalled > t.Progress {
-				s.fail(fmt.Errorf("driver %s answers, but has not acknowledged a message of logger %s for %v", s.driver.name, l, stalled.Round(time.Second)))
+				s.fail(&stalledError{fmt.Errorf("driver %s answers, but has not acknowledged a message of logger %s for %v", s.driver.name, l, stalled.Round(time.Second))})
 				return
 			}
 		}

@@ -144,14 +144,23 @@ func (s *spooling) dropOldest(q *spool.Queue, mark func(spool.Dropped) *logdrive
 	return messages, bytes, marks, err
 }
 
+// take is Queue.Take. What was taken before memory that cannot be used is in w.
 func (s *spooling) take(q *spool.Queue, w *wire.WriteRequest, id uint64, limit int, force bool, last uint64) (n int, err error) {
 	if s.dir == nil {
 		return q.Take(w, id, limit, force, last), nil
 	}
+	sent := q.Sent()
 	err = spool.Guard(func() error {
 		n = q.Take(w, id, limit, force, last)
 		return nil
 	})
+	if err != nil && q.Sent() > sent {
+		var seqs []uint64
+		for seq := sent + 1; seq <= q.Sent(); seq++ {
+			seqs = append(seqs, seq)
+		}
+		_, n = s.measure(q, seqs)
+	}
 	return n, err
 }
 
