@@ -117,8 +117,12 @@ func (l *life) obey(in io.Reader) error {
 			if current == nil {
 				return errors.New("nothing to settle")
 			}
-			l.say(current.settle())
+			r := current.settle()
 			current = nil
+			if c.Rest {
+				r.Sample = l.rest()
+			}
+			l.say(r)
 		case doQuit:
 			return nil
 		}
@@ -155,6 +159,30 @@ func (l *life) sampleUntil(stop <-chan struct{}) {
 		}
 		l.say(report{Say: saySample, Sample: s, Dropped: dropped(st)})
 	}
+}
+
+// What it takes to see a host at rest: others may replace a driver's binary just then.
+const (
+	restSamples = 10
+	restPeriod  = 100 * time.Millisecond
+)
+
+// rest says what the host uses while it has no loggers.
+func (l *life) rest() *sample {
+	var least *sample
+	for range restSamples {
+		pause(context.Background(), restPeriod)
+		s, err := takeSample(l.host.Stats())
+		switch {
+		case err != nil: // the next sample of sampleUntil tells
+		case least == nil:
+			least = s
+		default:
+			s.Goroutines, s.Files = min(s.Goroutines, least.Goroutines), min(s.Files, least.Files)
+			least = s
+		}
+	}
+	return least
 }
 
 // unbalanced returns the loggers whose counters do not add up, and the drivers with
