@@ -185,9 +185,8 @@ func (l *logger) attach(s *session, o opened) bool {
 		l.mu.Unlock()
 		return true
 	}
-	if o.lastSeq > l.everSent {
-		l.driver.log.Warn("driver claims to hold messages that were never sent; ignoring it",
-			"logger", l.label(), "claimed", o.lastSeq, "sent", l.everSent)
+	sent, claimed := l.everSent, o.lastSeq
+	if claimed > sent {
 		o.lastSeq = 0
 	}
 	if o.lastSeq > l.queue.Acked() {
@@ -205,6 +204,10 @@ func (l *logger) attach(s *session, o opened) bool {
 	next := l.schedule()
 	l.notify()
 	l.mu.Unlock()
+	if claimed > sent {
+		l.driver.log.Warn("driver claims to hold messages that were never sent; ignoring it",
+			"logger", l.label(), "claimed", claimed, "sent", sent)
+	}
 	if next != nil {
 		next.enqueue(l)
 	}

@@ -200,9 +200,10 @@ func (d *driver) quarantine(failures int) {
 	d.state = StateQuarantined
 	d.quarantined = fmt.Errorf("driver %s is in quarantine: %d of its processes in a row ended without getting anything done; it is tried again in %v at the latest; the last one: %w",
 		d.name, failures, pause, d.lastErr)
-	d.log.Error("driver is in quarantine", "failures", failures, "pause", pause, "error", d.lastErr)
+	last := d.lastErr
 	d.finishLocked(nil, d.quarantined)
 	d.mu.Unlock()
+	d.log.Error("driver is in quarantine", "failures", failures, "pause", pause, "error", last)
 	d.sleep(pause, nil)
 }
 

@@ -246,15 +246,18 @@ func (l *logger) refuseMore() error {
 		l.mu.Unlock()
 		return logdriver.ErrClosed
 	}
+	var untold error
 	if l.gap.messages > 0 {
-		if err := l.tellGap(); err != nil {
-			l.driver.log.Warn("no room to tell in the stream what was dropped", "logger", l.label(), "messages", l.gap.messages, "error", err)
-		}
+		untold = l.tellGap()
 	}
+	gap := l.gap
 	l.closing = true
 	l.notify()
 	next := l.schedule()
 	l.mu.Unlock()
+	if untold != nil {
+		l.driver.log.Warn("no room to tell in the stream what was dropped", "logger", l.label(), "messages", gap.messages, "error", untold)
+	}
 	if next != nil {
 		next.enqueue(l)
 	}

@@ -158,12 +158,12 @@ func (l *logger) crashed(s *session, reason error, weight int) (guilty *DeadLett
 // giveUp takes a message out of the spool that was set aside.
 func (l *logger) giveUp(d *DeadLetter) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	messages, size := l.driver.host.spool.ack(l.queue, d.Seq)
 	l.counts.failed.add(messages, size)
 	l.counts.lastFailure = d.Reason
 	l.counts.progress = time.Now()
 	l.freeRoom(int64(messages), size)
 	l.notify()
+	l.mu.Unlock()
 	l.driver.log.Error("message is set aside", "logger", l.label(), "sequence", d.Seq, "reason", d.Reason)
 }
