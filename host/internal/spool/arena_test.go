@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -42,16 +43,39 @@ func (m *fakeMedium) kill() *fakeMedium {
 	return &fakeMedium{slices.Clone(m.mem), slices.Clone(m.mem), m.limit}
 }
 
-// powerLoss returns what is found when only some pages reached the disk since
-// the last Sync.
-func (m *fakeMedium) powerLoss(kept func(page int) bool) *fakeMedium {
+// sectorBytes is what a disk writes whole, or not at all.
+const sectorBytes = 512
+
+// powerLoss returns what is found when only some sectors reached the disk since
+// the last Sync: pages are missing, or torn.
+func (m *fakeMedium) powerLoss(kept func(sector int) bool) *fakeMedium {
 	mem := slices.Clone(m.durable)
-	for p := range len(mem) / pageBytes {
-		if kept(p) {
-			copy(mem[p*pageBytes:(p+1)*pageBytes], m.mem[p*pageBytes:])
+	for s := range len(mem) / sectorBytes {
+		if kept(s) {
+			copy(mem[s*sectorBytes:(s+1)*sectorBytes], m.mem[s*sectorBytes:])
 		}
 	}
 	return &fakeMedium{mem, slices.Clone(mem), m.limit}
+}
+
+// losing returns what powerLoss asks: whether a sector is kept. Whole pages are, or
+// are not, or are torn.
+func losing(t *rapid.T) (kept func(sector int) bool) {
+	rnd := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
+	const perPage = pageBytes / sectorBytes
+	var page [perPage]bool
+	return func(sector int) bool {
+		if sector%perPage == 0 {
+			whole, torn := rnd.IntN(2) == 0, rnd.IntN(4) == 0
+			for i := range page {
+				page[i] = whole
+				if torn {
+					page[i] = rnd.IntN(2) == 0
+				}
+			}
+		}
+		return page[sector%perPage]
+	}
 }
 
 // contents returns what a recovery finds, by stream.
@@ -225,7 +249,7 @@ func TestArenaSurvivesPowerLoss(t *testing.T) {
 			"settle": am.settle,
 			"sync":   func(*rapid.T) { am.sync() },
 			"power": func(t *rapid.T) {
-				lost := am.medium.powerLoss(func(int) bool { return rapid.Bool().Draw(t, "page") })
+				lost := am.medium.powerLoss(losing(t))
 				found, _ := contents(t, lost)
 				for s, want := range am.synced {
 					got := map[sent]bool{}
