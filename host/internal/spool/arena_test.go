@@ -435,23 +435,30 @@ func TestFullDisk(t *testing.T) {
 	})
 }
 
+// FuzzRecover finds whatever a file may hold, and hands it to a queue.
 func FuzzRecover(f *testing.F) {
 	m := newFakeMedium(4, 4)
 	a, _, err := openArena(m)
 	if err != nil {
 		f.Fatal(err)
 	}
+	used := func() []byte { return bytes.Clone(bytes.TrimRight(m.mem[pageBytes:], "\x00")) }
 	q := New(a, Stream{1})
-	for range 3 {
-		if _, _, err := appendTo(q, &logdriver.Message{Line: []byte("line"), Source: "stdout"}); err != nil {
+	for _, n := range []int{4, 0, 3950, 100} {
+		if _, _, err := appendTo(q, &logdriver.Message{Line: bytes.Repeat([]byte{'x'}, n), Source: "stdout"}); err != nil {
 			f.Fatal(err)
 		}
+		f.Add(used())
 	}
-	f.Add(m.mem[pageBytes:])
+	q.Ack(2)
+	f.Add(used())
+	headless := used()
+	clear(headless[:headerBytes])
+	f.Add(headless)
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		after := m.kill()
 		copy(after.mem[pageBytes:], raw)
-		_, runs, err := openArena(after)
+		b, runs, err := openArena(after)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -460,6 +467,14 @@ func FuzzRecover(f *testing.F) {
 				t.Fatalf("impossible run %+v", r)
 			}
 		}
+		restoreAll(b, runs, func(_ Stream, q *Queue, _ uint64) {
+			var w wire.WriteRequest
+			defer w.Free()
+			if n := q.Take(&w, 1, 1<<30, true, q.Last()); n != q.Bytes() {
+				t.Fatalf("%d bytes were taken of %d", n, q.Bytes())
+			}
+			q.Release()
+		})
 	})
 }
 
