@@ -15,6 +15,7 @@ func (l *logger) accept(m *logdriver.Message) error {
 	l.mu.Lock()
 	if err := l.append(m); err != nil {
 		l.mu.Unlock()
+		l.driver.host.spool.full.tell()
 		return err
 	}
 	s, pressed := l.schedule(), l.press()
@@ -47,14 +48,14 @@ func (l *logger) append(m *logdriver.Message) error {
 		if !errors.Is(err, spool.ErrFull) {
 			return err
 		}
+		l.noteFull(err)
 		switch { // the store is full, whatever the bounds are
 		case l.overflow.drop == dropOldest && l.dropOldest():
 			continue
 		case l.overflow.drop != "":
 			return l.dropNewest(size)
 		}
-		woken := false
-		if err := l.awaitRoom(&deadline, func() bool { defer func() { woken = true }(); return woken }); err != nil {
+		if err := l.awaitStore(&deadline, err); err != nil {
 			return err
 		}
 	}
@@ -160,6 +161,33 @@ func (l *logger) dropNewest(size int) error {
 }
 
 var errDropped = fmt.Errorf("%w: message dropped, as mode=non-blocking asks for", logdriver.ErrSpoolFull)
+
+// noteFull takes note of a store without room, of which err says why. It is called
+// with l.mu.
+func (l *logger) noteFull(err error) {
+	if err != spool.ErrFull { //nolint:errorlint // the plain one has no more to tell
+		l.counts.lastFailure = err.Error()
+		l.driver.host.spool.full.note(err)
+	}
+}
+
+// awaitStore waits for room in the store, which cause says why it is full. Nobody
+// tells when there is room on a disk again: it ends after a while to try.
+func (l *logger) awaitStore(deadline *time.Time, cause error) error {
+	retry := time.AfterFunc(spool.RetryPause, func() {
+		l.mu.Lock()
+		l.notify()
+		l.mu.Unlock()
+		l.driver.host.spool.full.tell()
+	})
+	defer retry.Stop()
+	woken := false
+	err := l.awaitRoom(deadline, func() bool { defer func() { woken = true }(); return woken })
+	if err != nil {
+		return fmt.Errorf("%w: %w", err, cause)
+	}
+	return nil
+}
 
 // awaitRoom waits, without l.mu that it is called with, until ok returns true or
 // the logger is closing. ok is asked first and whenever something has changed.

@@ -1,7 +1,11 @@
 package host
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -53,6 +57,70 @@ func TestLogWaitsNoLongerThanItsDeadline(t *testing.T) {
 		if st := l.Stats(); st.Waits != 1 {
 			t.Errorf("%d calls have waited", st.Waits)
 		}
+	})
+}
+
+// fullDiskStore is on a disk that is full for a while.
+type fullDiskStore struct {
+	spool.Memory
+	until time.Time
+}
+
+func (s *fullDiskStore) Alloc(stream spool.Stream, first uint64, want, need int) (spool.Block, error) {
+	if time.Now().Before(s.until) {
+		return nil, fmt.Errorf("%w: %w", spool.ErrFull, syscall.ENOSPC)
+	}
+	return s.Memory.Alloc(stream, first, want, need)
+}
+
+// TestLogTellsOfAFullDisk when its time is up; it notices by itself that there is room.
+func TestLogTellsOfAFullDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &fullDiskStore{}
+		d := fakeDriver(t, store)
+		limit := d.host.cfg.Timeouts.Log
+		l := fakeLogger(d, "c", nil)
+		m := lineMessage("line")
+		store.until = time.Now().Add(3 * limit / 2)
+		began := time.Now()
+		err := l.Log(m)
+		if waited := time.Since(began); !errors.Is(err, logdriver.ErrSpoolFull) || !errors.Is(err, syscall.ENOSPC) || waited != limit {
+			t.Errorf("Log has waited for %v, want %v: %v", waited, limit, err)
+		}
+		if err := l.Log(m); err != nil {
+			t.Error(err)
+		}
+		if waited := time.Since(began); waited > 3*limit/2+spool.RetryPause {
+			t.Errorf("Log has noticed after %v that there is room", waited)
+		}
+		if st := l.Stats(); st.Waits != 2 || st.Accepted.Messages != 1 || !strings.Contains(st.LastFailure, syscall.ENOSPC.Error()) {
+			t.Errorf("stats: %+v", st)
+		}
+		settleAll(d)
+	})
+}
+
+// TestLogDoesNotWaitForEverForTheDisk that is to make a message durable.
+func TestLogDoesNotWaitForEverForTheDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := fakeDriver(t, spool.Memory{})
+		hang := make(chan struct{})
+		limit := d.host.cfg.Timeouts.Log
+		s := d.host.spool
+		s.always, s.limit, s.syncer = true, limit, spool.NewSyncer(func() error { <-hang; return nil })
+		l := fakeLogger(d, "c", nil)
+		began := time.Now()
+		m := lineMessage("line")
+		defer logdriver.PutMessage(m)
+		if err := l.Log(m); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != limit {
+			t.Errorf("Log has waited for %v, want %v: %v", time.Since(began), limit, err)
+		}
+		if st := l.Stats(); st.Accepted.Messages != 1 {
+			t.Errorf("stats: %+v", st)
+		}
+		close(hang)
+		s.syncer.Stop()
+		settleAll(d)
 	})
 }
 

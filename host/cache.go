@@ -230,30 +230,6 @@ func (e *blindCacheError) Error() string {
 	return fmt.Sprintf("driver %s cannot read, and so cannot keep caches", e.driver)
 }
 
-// openSoon opens a logger in the background, in the process that runs or in the
-// next one.
-func (d *driver) openSoon(l *logger) {
-	d.mu.Lock()
-	d.addLocked(l)
-	s := d.session
-	d.mu.Unlock()
-	if s == nil || s.ctx.Err() != nil {
-		d.want()
-		return
-	}
-	d.host.startReading(func() { d.reopenLogger(s, l, nil) })
-}
-
-// takeOrphan returns what an earlier host left of the identity, for somebody who
-// does not wait until it is open; nil if there is nothing.
-func (s *spooling) takeOrphan(identity string) *logger {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	l := s.orphans[identity]
-	delete(s.orphans, identity)
-	return l
-}
-
 // readCached reads the cache of the log that info describes, if it is in one.
 // There it is also if the driver cannot be asked and the cache's file is there.
 func (h *Host) readCached(ctx context.Context, name string, info *logdriver.Info, o *cacheOptions, cfg logdriver.ReadConfig) (w *logdriver.LogWatcher, ok bool) {

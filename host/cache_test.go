@@ -77,7 +77,7 @@ func cacheOf(t *testing.T, l host.Logger) host.LoggerStats {
 	if c == nil {
 		t.Fatal("there are no statistics of the cache")
 	}
-	checkStats(t, host.Stats{Drivers: []host.DriverStats{{Driver: c.Driver, Loggers: []host.LoggerStats{*c}}}})
+	checkBalance(t, "cache of "+c.Logger, c.Totals(), c.Spooled)
 	return *c
 }
 

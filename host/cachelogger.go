@@ -62,10 +62,11 @@ func (l *cachedLogger) Log(m *logdriver.Message) error {
 	l.cache.awaitOffer(m)
 	l.logging.RLock()
 	defer l.logging.RUnlock()
+	began := l.driver.host.spool.clock()
 	err := l.take(m)
 	if err == nil || errors.Is(err, errDropped) {
 		l.cache.offer(m)
-		if failed := l.driver.host.spool.commit(); failed != nil {
+		if failed := l.driver.host.spool.commit(began); failed != nil {
 			err = failed
 		}
 	}

@@ -116,7 +116,7 @@ type Timeouts struct {
 	Start time.Duration
 	// Call: one Describe, Open or Flush, and the start of a ReadLogs. Default 15 s.
 	Call time.Duration
-	// Log: for room in the spool. Default 30 s.
+	// Log: for room in the spool and, with SyncAlways, for the disk. Default 30 s.
 	Log time.Duration
 	// Close: for one logger to deliver what it has accepted. Default 10 s.
 	Close time.Duration

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/logplug/logplug/host/internal/spool"
 	"github.com/logplug/logplug/shared/logdriver"
 	"github.com/logplug/logplug/shared/wire"
 )
@@ -92,6 +93,7 @@ type letters struct {
 	path  string // empty: they are only counted
 	limit int64
 	log   hclog.Logger
+	sync  func(*os.File) error // makes them survive a loss of power; nil if that was not asked for
 
 	mu sync.Mutex
 }
@@ -115,7 +117,7 @@ func (l *letters) write(list []DeadLetter) error {
 	if err := os.MkdirAll(filepath.Dir(l.path), 0o700); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(l.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(l.path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}
@@ -130,7 +132,10 @@ func (l *letters) appendTo(f *os.File, list []DeadLetter) error {
 	if st.Size() >= l.limit {
 		return fmt.Errorf("%s has reached its limit of %d bytes; send its messages again or remove it", l.path, l.limit)
 	}
-	var text []byte
+	text, err := endTorn(f, st.Size())
+	if err != nil {
+		return err
+	}
 	for i := range list {
 		line, err := json.Marshal(&list[i])
 		if err != nil {
@@ -138,8 +143,31 @@ func (l *letters) appendTo(f *os.File, list []DeadLetter) error {
 		}
 		text = append(append(text, line...), '\n')
 	}
-	_, err = f.Write(text)
-	return err
+	if _, err = f.Write(text); err != nil || l.sync == nil {
+		return err
+	}
+	return l.persist(f, st.Size() == 0)
+}
+
+// endTorn returns what ends the last line of f, if a host was killed or the disk was
+// full in the middle of it.
+func endTorn(f *os.File, size int64) ([]byte, error) {
+	if size == 0 {
+		return nil, nil
+	}
+	var last [1]byte
+	if _, err := f.ReadAt(last[:], size-1); err != nil || last[0] == '\n' {
+		return nil, err
+	}
+	return []byte{'\n'}, nil
+}
+
+// persist makes f durable, and its name if that is new.
+func (l *letters) persist(f *os.File, fresh bool) error {
+	if err := l.sync(f); err != nil || !fresh {
+		return err
+	}
+	return spool.SyncPath(filepath.Dir(l.path), l.sync)
 }
 
 // ReadDeadLetters iterates over a file of dead letters. Lines that are not one

@@ -36,35 +36,53 @@ func (l *logger) schedule() *session {
 // fill moves messages into w, up to limit bytes, for the sender of s. It reports
 // whether more could be sent at once.
 func (l *logger) fill(s *session, w *wire.WriteRequest, limit int) (more bool) {
+	more, err := l.takeInto(s, w, limit)
+	if err != nil {
+		if !l.onItsWay() {
+			s.endProbe(l)
+		}
+		l.driver.log.Error("messages cannot be read from the spool", "logger", l.label(), "error", err)
+	}
+	return more
+}
+
+// onItsWay tells whether messages were sent that are not settled.
+func (l *logger) onItsWay() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.inflight > 0
+}
+
+// takeInto is fill, of which the error says why nothing can be read from the spool.
+func (l *logger) takeInto(s *session, w *wire.WriteRequest, limit int) (more bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.session != s {
-		return false
+		return false, nil
 	}
 	l.pressing = false
 	if l.paused || l.suspect.limit > 0 && (l.inflight > 0 || !s.mayProbe(l)) {
 		l.queued = false
-		return false
+		return false, nil
 	}
 	// A message that exceeds the window or the frame goes alone.
 	force := l.inflight == 0 && w.Len() == 0
 	n, err := l.driver.host.spool.take(l.queue, w, l.id, min(limit, l.window-l.inflight), force, l.suspect.until(l.queue))
-	if err != nil {
-		l.queued = false
-		l.blocked.set(err.Error())
-		l.driver.log.Error("messages cannot be read from the spool", "logger", l.label(), "error", err)
-		return false
-	}
 	if n > 0 && l.inflight == 0 {
 		l.counts.progress = time.Now()
 	}
 	l.inflight += n
 	l.everSent = max(l.everSent, l.queue.Sent())
+	if err != nil {
+		l.queued = false
+		l.blocked.set(err.Error())
+		return false, err
+	}
 	l.queued = l.queue.Unsent() && l.inflight < l.window
 	if n == 0 && l.queued && w.Len() == 0 {
 		l.queued = false // the rest of the window is too small for the next message
 	}
-	return l.queued
+	return l.queued, nil
 }
 
 // settle takes an acknowledgement. An error means that the driver violates the
@@ -167,9 +185,8 @@ func (l *logger) attach(s *session, o opened) bool {
 		l.mu.Unlock()
 		return true
 	}
-	if o.lastSeq > l.everSent {
-		l.driver.log.Warn("driver claims to hold messages that were never sent; ignoring it",
-			"logger", l.label(), "claimed", o.lastSeq, "sent", l.everSent)
+	sent, claimed := l.everSent, o.lastSeq
+	if claimed > sent {
 		o.lastSeq = 0
 	}
 	if o.lastSeq > l.queue.Acked() {
@@ -187,6 +204,10 @@ func (l *logger) attach(s *session, o opened) bool {
 	next := l.schedule()
 	l.notify()
 	l.mu.Unlock()
+	if claimed > sent {
+		l.driver.log.Warn("driver claims to hold messages that were never sent; ignoring it",
+			"logger", l.label(), "claimed", claimed, "sent", sent)
+	}
 	if next != nil {
 		next.enqueue(l)
 	}

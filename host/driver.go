@@ -302,9 +302,8 @@ func (d *driver) finishLocked(s *session, err error) {
 
 // reopen opens the loggers that earlier processes had.
 func (d *driver) reopen(s *session) {
-	loggers := d.snapshot()
 	slots := make(chan struct{}, reopenAtOnce)
-	for _, l := range loggers {
+	for _, l := range d.openable() {
 		s.wg.Go(func() {
 			select {
 			case slots <- struct{}{}:
@@ -496,14 +495,6 @@ func (d *driver) register(l *logger, s *session) bool {
 	}
 	d.addLocked(l)
 	return true
-}
-
-// enlist adds a logger that is to be opened as soon as a process runs.
-func (d *driver) enlist(l *logger) {
-	d.mu.Lock()
-	d.addLocked(l)
-	d.mu.Unlock()
-	d.want()
 }
 
 func (d *driver) addLocked(l *logger) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -65,6 +66,9 @@ func New(cfg Config) (*Host, error) {
 		room:         room{maxBytes: int64(cfg.Spool.HostBytes), maxMessages: int64(cfg.Spool.HostMessages)},
 		cacheRoom:    room{maxBytes: int64(cfg.Cache.SpoolBytes), maxMessages: int64(cfg.Spool.HostMessages)},
 		letters:      &letters{path: cfg.DeadLetters, limit: cfg.DeadLetterBytes, log: cfg.Logger},
+	}
+	if cfg.Spool.Sync != SyncNone {
+		h.letters.sync = (*os.File).Sync
 	}
 	if err := h.openSpool(); err != nil {
 		return nil, errors.Join(err, release())
@@ -269,13 +273,22 @@ func (h *Host) Describe(ctx context.Context, name string) (logdriver.Description
 // Stats returns a snapshot of all drivers that were used.
 func (h *Host) Stats() Stats {
 	st := Stats{
-		SpooledBytes: h.room.bytes.Load(), SpoolLimitBytes: h.room.maxBytes,
-		SpooledMessages: h.room.messages.Load(), SpoolLimitMessages: h.room.maxMessages,
-		CacheSpooledBytes: h.cacheRoom.bytes.Load(), CacheSpoolLimitBytes: h.cacheRoom.maxBytes,
+		SpoolLimitBytes: h.room.maxBytes, SpoolLimitMessages: h.room.maxMessages, CacheSpoolLimitBytes: h.cacheRoom.maxBytes,
 	}
+	var ahead, cachesAhead claim
 	for _, d := range h.used() {
-		st.Drivers = append(st.Drivers, d.stats())
+		ds := d.stats()
+		for i := range ds.Loggers {
+			if l := &ds.Loggers[i]; l.CacheOf == "" {
+				ahead.add(l.claim)
+			} else {
+				cachesAhead.add(l.claim)
+			}
+		}
+		st.Drivers = append(st.Drivers, ds)
 	}
+	st.SpooledMessages, st.SpooledBytes = h.room.held(ahead)
+	_, st.CacheSpooledBytes = h.cacheRoom.held(cachesAhead)
 	return st
 }
 

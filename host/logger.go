@@ -21,7 +21,9 @@ import (
 //
 // Log may be called from any number of goroutines; it returns nil once the
 // message is in the spool. It waits for room for at most Timeouts.Log and then
-// returns logdriver.ErrSpoolFull. A line above the driver's BufSize is split.
+// returns logdriver.ErrSpoolFull. With SyncAlways it waits for the disk too, within
+// the same time; another error then tells that the message is in the spool and may
+// not survive a loss of power. A line above the driver's BufSize is split.
 // Close is Shutdown with a deadline of Timeouts.Close.
 type Logger interface {
 	logdriver.SizedLogger
@@ -85,6 +87,8 @@ type logger struct {
 	suspect  suspicion
 
 	used atomic.Uint64 // when it was in use, for linger.use
+
+	held bool // not to be opened before driver.release; under driver.mu
 }
 
 func newLogger(d *driver, r *request, stream spool.Stream, q *spool.Queue) *logger {
@@ -140,10 +144,11 @@ func (l *logger) Log(m *logdriver.Message) error {
 		return err
 	}
 	normalize(m)
+	began := l.driver.host.spool.clock()
 	if err := l.take(m); err != nil {
 		return err
 	}
-	if err := l.driver.host.spool.commit(); err != nil {
+	if err := l.driver.host.spool.commit(began); err != nil {
 		return err
 	}
 	logdriver.PutMessage(m)
@@ -241,15 +246,18 @@ func (l *logger) refuseMore() error {
 		l.mu.Unlock()
 		return logdriver.ErrClosed
 	}
+	var untold error
 	if l.gap.messages > 0 {
-		if err := l.tellGap(); err != nil {
-			l.driver.log.Warn("no room to tell in the stream what was dropped", "logger", l.label(), "messages", l.gap.messages, "error", err)
-		}
+		untold = l.tellGap()
 	}
+	gap := l.gap
 	l.closing = true
 	l.notify()
 	next := l.schedule()
 	l.mu.Unlock()
+	if untold != nil {
+		l.driver.log.Warn("no room to tell in the stream what was dropped", "logger", l.label(), "messages", gap.messages, "error", untold)
+	}
 	if next != nil {
 		next.enqueue(l)
 	}

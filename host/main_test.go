@@ -74,6 +74,7 @@ func newHost(t *testing.T, change func(*host.Config)) *host.Host {
 		if err := h.Close(ctx); err != nil {
 			t.Error(err)
 		}
+		checkStats(t, h.Stats())
 		if st := h.Stats(); st.SpooledMessages != 0 || st.SpooledBytes != 0 {
 			t.Errorf("after Close the spools are said to hold %d messages, %d bytes", st.SpooledMessages, st.SpooledBytes)
 		}
@@ -107,20 +108,36 @@ func (w testWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// checkStats asserts the balance that package host promises.
+// checkStats asserts the balance that package host promises: of each open logger, and
+// of each driver with the loggers that were closed.
 func checkStats(t *testing.T, st host.Stats) {
 	t.Helper()
 	for _, d := range st.Drivers {
+		var spooled host.Count
 		for _, l := range d.Loggers {
-			if sum := l.Acked.Messages + l.Dropped.Messages + l.Failed.Messages + l.Spooled.Messages; sum != l.Accepted.Messages {
-				t.Errorf("logger %s: accepted %d, but acked %d + dropped %d + failed %d + spooled %d = %d", l.Logger,
-					l.Accepted.Messages, l.Acked.Messages, l.Dropped.Messages, l.Failed.Messages, l.Spooled.Messages, sum)
-			}
-			if sum := l.Acked.Bytes + l.Dropped.Bytes + l.Failed.Bytes + l.Spooled.Bytes; sum != l.Accepted.Bytes {
-				t.Errorf("logger %s: accepted %d bytes, but acked %d + dropped %d + failed %d + spooled %d = %d", l.Logger,
-					l.Accepted.Bytes, l.Acked.Bytes, l.Dropped.Bytes, l.Failed.Bytes, l.Spooled.Bytes, sum)
-			}
+			spooled.Add(l.Spooled)
+			checkBalance(t, "logger "+l.Logger, l.Totals(), l.Spooled)
 		}
+		checkBalance(t, "driver "+d.Driver, d.Totals, spooled)
+	}
+}
+
+func checkBalance(t *testing.T, whose string, c host.Totals, spooled host.Count) {
+	t.Helper()
+	sum := spooled
+	for _, part := range []host.Count{c.Acked, c.Dropped, c.Failed, c.Left} {
+		sum.Add(part)
+	}
+	if sum != c.Accepted {
+		t.Errorf("%s: accepted %v, but acked %v + dropped %v + failed %v + left %v + spooled %v = %v",
+			whose, c.Accepted, c.Acked, c.Dropped, c.Failed, c.Left, spooled, sum)
+	}
+	by := host.Count{}
+	for _, n := range c.DroppedBy {
+		by.Add(n)
+	}
+	if by != c.Dropped {
+		t.Errorf("%s: dropped %v, by reason %v", whose, c.Dropped, by)
 	}
 }
 

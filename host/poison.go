@@ -107,10 +107,21 @@ func (s *session) endProbe(l *logger) {
 	}
 }
 
+// stalledError is why the host itself ends a process: it does not answer, or makes no
+// progress. That is the fault of no message, as far as can be told: of a sink that hangs
+// all messages are innocent. One on which a driver deadlocks is not found, therefore.
+type stalledError struct{ err error }
+
+func (e *stalledError) Error() string { return e.err.Error() }
+func (e *stalledError) Unwrap() error { return e.err }
+
 // suspectAll asks, after the process behind s ended by itself, which loggers had
 // messages on their way. It reports whether there were any, which makes it
 // worth to try again soon.
 func (d *driver) suspectAll(s *session, reason error) (narrowing bool) {
+	if stalled := (*stalledError)(nil); errors.As(reason, &stalled) {
+		return false
+	}
 	weight := exitWeight
 	if exit := (*launch.ExitError)(nil); errors.As(s.proc.Err(), &exit) && exit.Killed() {
 		weight = killWeight
@@ -147,12 +158,12 @@ func (l *logger) crashed(s *session, reason error, weight int) (guilty *DeadLett
 // giveUp takes a message out of the spool that was set aside.
 func (l *logger) giveUp(d *DeadLetter) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	messages, size := l.driver.host.spool.ack(l.queue, d.Seq)
 	l.counts.failed.add(messages, size)
 	l.counts.lastFailure = d.Reason
 	l.counts.progress = time.Now()
 	l.freeRoom(int64(messages), size)
 	l.notify()
+	l.mu.Unlock()
 	l.driver.log.Error("message is set aside", "logger", l.label(), "sequence", d.Seq, "reason", d.Reason)
 }

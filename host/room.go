@@ -28,6 +28,11 @@ const (
 	claimFraction = 8
 )
 
+func (c *claim) add(o claim) {
+	c.messages += o.messages
+	c.bytes += o.bytes
+}
+
 func (c *claim) covers(size int) bool { return c.messages > 0 && c.bytes >= int64(size) }
 
 // hasRoomFor tells whether l may take one more message as far as others are
@@ -70,6 +75,11 @@ func (r *room) plenty() bool {
 // that each of them may exceed the bounds by one message.
 func (r *room) fits(size int) bool {
 	return r.bytes.Load()+int64(size) <= r.maxBytes && r.messages.Load() < r.maxMessages
+}
+
+// held returns what the spools hold, without what is taken ahead.
+func (r *room) held(ahead claim) (messages, bytes int64) {
+	return max(0, r.messages.Load()-ahead.messages), max(0, r.bytes.Load()-ahead.bytes)
 }
 
 func (r *room) take(messages uint64, size int) {

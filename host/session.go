@@ -273,7 +273,7 @@ func (s *session) watch() {
 				continue
 			}
 			if err := s.checkHealth(); err != nil {
-				s.fail(fmt.Errorf("driver %s has left a call unanswered and is not healthy: %w", s.driver.name, err))
+				s.fail(&stalledError{fmt.Errorf("driver %s has left a call unanswered and is not healthy: %w", s.driver.name, err)})
 				return
 			}
 		case now := <-tick.C:
@@ -282,11 +282,11 @@ func (s *session) watch() {
 				continue
 			}
 			if err := s.checkHealth(); err != nil {
-				s.fail(fmt.Errorf("driver %s has not acknowledged for %v and is not healthy: %w", s.driver.name, longest.time.Round(time.Millisecond), err))
+				s.fail(&stalledError{fmt.Errorf("driver %s has not acknowledged for %v and is not healthy: %w", s.driver.name, longest.time.Round(time.Millisecond), err)})
 				return
 			}
 			if silent.time > t.Progress {
-				s.fail(fmt.Errorf("driver %s answers, but has not acknowledged a message of logger %s for %v", s.driver.name, silent.logger, silent.time.Round(time.Second)))
+				s.fail(&stalledError{fmt.Errorf("driver %s answers, but has not acknowledged a message of logger %s for %v", s.driver.name, silent.logger, silent.time.Round(time.Second))})
 				return
 			}
 		}

@@ -1,11 +1,8 @@
 package host
 
 import (
-	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"time"
 
@@ -22,13 +19,17 @@ type spooling struct {
 	dir    *spool.Dir // nil in memory
 	syncer *spool.Syncer
 	always bool
-	log    hclog.Logger
+	limit  time.Duration // of a call of Log
+	// durable: what is kept about messages must survive a loss of power as they do.
+	durable bool
+	log     hclog.Logger
+	full    fullDisk
 
 	stop chan struct{} // ends the periodic sync
 	wg   sync.WaitGroup
 
 	mu      sync.Mutex
-	orphans map[string]*logger // what earlier hosts left, by identity
+	orphans map[string][]*orphan // what earlier hosts left, by identity, the oldest first
 }
 
 // arenaSlack is how much larger the directory's file may grow than what loggers
@@ -38,7 +39,8 @@ const arenaSlack = 4
 // openSpool opens the configured spool, and takes up what it holds.
 func (h *Host) openSpool() error {
 	cfg := &h.cfg.Spool
-	s := &spooling{store: spool.Memory{}, log: h.cfg.Logger, stop: make(chan struct{}), orphans: make(map[string]*logger)}
+	s := &spooling{store: spool.Memory{}, log: h.cfg.Logger, limit: h.cfg.Timeouts.Log, stop: make(chan struct{}), orphans: make(map[string][]*orphan)}
+	s.full.log = s.log
 	h.spool = s
 	if cfg.Dir == "" {
 		return nil
@@ -53,7 +55,7 @@ func (h *Host) openSpool() error {
 	}
 	s.store, s.dir = dir, dir
 	s.syncer = spool.NewSyncer(dir.Sync)
-	s.always = cfg.Sync == SyncAlways
+	s.always, s.durable = cfg.Sync == SyncAlways, cfg.Sync != SyncNone
 	if cfg.Sync == SyncInterval {
 		s.wg.Go(func() {
 			s.syncer.Every(cfg.SyncInterval, s.stop, func(err error) { s.log.Error("spool directory", "error", err) })
@@ -76,6 +78,7 @@ func (s *spooling) close() error {
 	}
 	close(s.stop)
 	s.wg.Wait()
+	s.syncer.Stop()
 	return s.dir.Close()
 }
 
@@ -97,7 +100,8 @@ func (s *spooling) begin(driver string, r *request) (stream spool.Stream, err er
 	}
 	info := r.info.Clone()
 	info.Config = r.overflow.restore(info.Config)
-	if err := s.dir.Remember(stream, spool.Record{Driver: driver, Info: info, CacheOf: r.cacheOf}); err != nil {
+	record := spool.Record{Driver: driver, Info: info, CacheOf: r.cacheOf, Opened: time.Now()}
+	if err := s.dir.Remember(stream, record, s.durable); err != nil {
 		return stream, fmt.Errorf("opening logger %s: spool directory: %w", labelOf(&r.info), err)
 	}
 	return stream, nil
@@ -140,14 +144,23 @@ func (s *spooling) dropOldest(q *spool.Queue, mark func(spool.Dropped) *logdrive
 	return messages, bytes, marks, err
 }
 
+// take is Queue.Take. What was taken before memory that cannot be used is in w.
 func (s *spooling) take(q *spool.Queue, w *wire.WriteRequest, id uint64, limit int, force bool, last uint64) (n int, err error) {
 	if s.dir == nil {
 		return q.Take(w, id, limit, force, last), nil
 	}
+	sent := q.Sent()
 	err = spool.Guard(func() error {
 		n = q.Take(w, id, limit, force, last)
 		return nil
 	})
+	if err != nil && q.Sent() > sent {
+		var seqs []uint64
+		for seq := sent + 1; seq <= q.Sent(); seq++ {
+			seqs = append(seqs, seq)
+		}
+		_, n = s.measure(q, seqs)
+	}
 	return n, err
 }
 
@@ -195,114 +208,22 @@ func (s *spooling) inspect(f func()) {
 	}
 }
 
+// clock returns the time to give to commit.
+func (s *spooling) clock() (began time.Time) {
+	if s.always {
+		began = time.Now()
+	}
+	return began
+}
+
 // commit makes what was appended before survive a loss of power, if that was
-// asked for.
-func (s *spooling) commit() error {
+// asked for, within the time that a call of Log that has begun may take.
+func (s *spooling) commit(began time.Time) error {
 	if !s.always {
 		return nil
 	}
-	if err := s.syncer.Commit(); err != nil {
+	if err := s.syncer.Commit(s.limit - time.Since(began)); err != nil {
 		return fmt.Errorf("a message was accepted, but may not survive a loss of power: %w", err)
 	}
 	return nil
-}
-
-// recover takes up what earlier hosts left in the directory: their loggers are
-// reopened, also if nobody opens them again.
-func (h *Host) recover(runs []spool.Run) {
-	kept := make(map[spool.Stream]bool)
-	for len(runs) > 0 {
-		n := 1
-		for n < len(runs) && runs[n].Stream == runs[0].Stream {
-			n++
-		}
-		kept[runs[0].Stream] = true
-		h.adoptOrphan(runs[:n])
-		runs = runs[n:]
-	}
-	if err := h.spool.dir.Sweep(func(s spool.Stream) bool { return kept[s] }); err != nil {
-		h.cfg.Logger.Warn("spool directory", "error", err)
-	}
-}
-
-// adoptOrphan makes a logger of one stream's messages.
-func (h *Host) adoptOrphan(runs []spool.Run) {
-	stream := runs[0].Stream
-	log := h.cfg.Logger.With("stream", stream.String())
-	record, err := h.spool.dir.Lookup(stream)
-	if err != nil {
-		if errors.Is(err, os.ErrNotExist) {
-			log.Error("the spool holds messages of a logger that it does not know; they are lost", "messages", spool.Discard(runs))
-			return
-		}
-		log.Error("the spool holds messages of a logger that cannot be told; they are kept", "error", err)
-		return
-	}
-	d, err := h.find(record.Driver)
-	if err != nil {
-		log.Error("the spool holds messages for a driver that is not there; they are kept", "error", err)
-		return
-	}
-	r := request{info: record.Info, cacheOf: record.CacheOf}
-	if r.overflow, r.info.Config, err = takeOverflow(record.Driver, record.Info.Config, h.cfg.Spool.LoggerBytes); err != nil {
-		r.overflow = overflow{bytes: h.cfg.Spool.LoggerBytes}
-	}
-	q, lost := spool.Restore(h.spool.store, runs)
-	l := newLogger(d, &r, stream, q)
-	l.counts.accepted.add(q.Count()+lost, q.Bytes())
-	l.counts.dropped[droppedDamaged].add(lost, 0)
-	l.room.take(q.Count(), q.Bytes())
-	log.Info("delivering what an earlier host left", "driver", record.Driver, "logger", l.label(), "messages", q.Count(), "damaged", lost)
-
-	h.spool.orphans[identity(record.Driver, &r.info)] = l
-	d.enlist(l)
-	h.spool.wg.Go(func() { h.finishOrphan(d, l) })
-}
-
-// finishOrphan closes an orphan once its messages are delivered, unless
-// somebody has opened it again.
-func (h *Host) finishOrphan(d *driver, l *logger) {
-	if err := l.waitSettled(d.ctx); err != nil {
-		return // the host is closing
-	}
-	if h.spool.claim(l) {
-		if err := l.Close(); err != nil && !errors.Is(err, logdriver.ErrClosed) {
-			d.log.Warn("closing a logger that an earlier host left", "logger", l.label(), "error", err)
-		}
-	}
-}
-
-// claim takes l out of the orphans. It returns false if somebody else has.
-func (s *spooling) claim(l *logger) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	id := identity(l.driver.name, &l.info)
-	if s.orphans[id] != l {
-		return false
-	}
-	delete(s.orphans, id)
-	return true
-}
-
-// resume returns the logger that an earlier host left for what r asks for, or
-// nil if there is none.
-func (h *Host) resume(ctx context.Context, d *driver, r *request) (*logger, error) {
-	h.spool.mu.Lock()
-	l := h.spool.orphans[identity(d.name, &r.info)]
-	h.spool.mu.Unlock()
-	if l == nil {
-		return nil, nil
-	}
-	if err := l.waitAttached(ctx); err != nil {
-		return nil, err
-	}
-	if !h.spool.claim(l) {
-		return nil, nil // it has just been finished
-	}
-	return l, nil
-}
-
-// identity tells loggers apart that write different logs.
-func identity(driver string, info *logdriver.Info) string {
-	return fmt.Sprintf("%q %q %q %q %q", driver, info.ContainerID, info.ContainerName, info.LogPath, info.Config)
 }

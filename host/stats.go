@@ -64,6 +64,8 @@ type LoggerStats struct {
 	// Cache are the counters of the logger's cache; nil if it has none. Logger.Stats
 	// sets it. In Host.Stats a cache is listed once, with its own driver.
 	Cache *LoggerStats `json:"cache,omitempty"`
+
+	claim claim // room that it has taken ahead
 }
 
 // DriverStats are one driver's state and counters.
@@ -219,7 +221,7 @@ func (l *logger) Stats() LoggerStats {
 		Spooled: Count{l.queue.Count() + l.left.Messages, uint64(l.queue.Bytes()) + l.left.Bytes},
 		Oldest:  l.driver.host.spool.oldest(l.queue),
 		Resent:  c.resent, Waits: c.waits,
-		Blocked: l.blocked.reason, BlockedSince: l.blocked.since, LastFailure: c.lastFailure, CacheOf: l.cacheOf,
+		Blocked: l.blocked.reason, BlockedSince: l.blocked.since, LastFailure: c.lastFailure, CacheOf: l.cacheOf, claim: l.claim,
 	}
 	if l.session != nil && l.inflight > 0 {
 		st.WaitingSince = c.progress

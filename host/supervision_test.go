@@ -104,6 +104,35 @@ func TestPanickingMessageIsRejected(t *testing.T) {
 	checkLetters(t, letters, "poison")
 }
 
+// TestHangingSinkIsNoPoison: processes that the host replaces, because they make no
+// progress, tell nothing about a message.
+func TestHangingSinkIsNoPoison(t *testing.T) {
+	h := newHost(t, func(c *host.Config) {
+		c.Timeouts.Health = 50 * time.Millisecond
+		c.Timeouts.Progress = 200 * time.Millisecond
+		c.Timeouts.Quarantine = 10 * time.Millisecond
+	})
+	hang := filepath.Join(t.TempDir(), "hang")
+	if err := os.WriteFile(hang, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	info, file := sinkInfo(t, map[string]string{"hang-file": hang})
+	l := open(t, h, "sink", info)
+	logLine(t, l, "message 0")
+	// More than it takes to find a message guilty on which processes are killed.
+	eventually(t, "restarts", func() bool { return h.Stats().Drivers[0].Restarts > 10 })
+	if err := os.Remove(hang); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Flush(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	if st := l.Stats(); st.Failed.Messages != 0 || st.Acked.Messages != 1 {
+		t.Errorf("stats: %+v", st)
+	}
+	checkSink(t, file, 1, true)
+}
+
 func checkLetters(t *testing.T, path string, want ...string) {
 	t.Helper()
 	raw, err := os.ReadFile(path)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"slices"
 	"sync"
@@ -194,7 +193,7 @@ func (d *driver) succeed(old, next *session) []*logger {
 	old.retired.Store(true)
 	d.session, d.pid = next, next.proc.Pid()
 	d.starts++
-	return slices.Collect(maps.Keys(d.loggers))
+	return d.openableLocked()
 }
 
 // move closes l in old, once what was sent is settled or its time is up, and

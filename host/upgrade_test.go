@@ -49,7 +49,7 @@ func fakeDriver(t testing.TB, store spool.Store) *driver {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &Host{cfg: cfg, spool: &spooling{store: store, log: cfg.Logger}}
+	h := &Host{cfg: cfg, spool: &spooling{store: store, log: cfg.Logger, full: fullDisk{log: cfg.Logger}}}
 	for _, r := range []*room{&h.room, &h.cacheRoom} {
 		r.maxBytes, r.maxMessages = int64(cfg.Spool.HostBytes), int64(cfg.Spool.HostMessages)
 	}

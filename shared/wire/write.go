@@ -28,28 +28,29 @@ const batchBytes = 32
 func (w *WriteRequest) Reserve(entries int) { w.ensure(entries + batchBytes) }
 
 // AppendBatch adds consecutive messages of one logger; entries were encoded by
-// AppendEntry.
+// AppendEntry. A fault in their memory leaves w as it was.
 func (w *WriteRequest) AppendBatch(logger, firstSeq uint64, entries []byte) {
-	w.batch(logger, firstSeq, len(entries), len(entries))
-	*w.buf = append(*w.buf, entries...)
+	head := w.batch(logger, firstSeq, len(entries), len(entries))
+	*w.buf = append(head, entries...)
 }
 
 // AttachBatch is AppendBatch for entries that are not copied: they belong to w, which
 // frees them when they have been sent.
 func (w *WriteRequest) AttachBatch(logger, firstSeq uint64, entries mem.Buffer) {
-	w.batch(logger, firstSeq, entries.Len(), 0)
+	*w.buf = w.batch(logger, firstSeq, entries.Len(), 0)
 	w.attach(entries)
 }
 
-// batch adds what comes before size bytes of entries, and makes room for more.
-func (w *WriteRequest) batch(logger, firstSeq uint64, size, room int) {
+// batch returns w's buffer with what comes before size bytes of entries, and with room
+// for more.
+func (w *WriteRequest) batch(logger, firstSeq uint64, size, room int) []byte {
 	inner := 2 + varintSize(logger) + varintSize(firstSeq) + size
 	head := 1 + varintSize(uint64(inner)) + inner - size
 	w.ensure(head + room)
 	b := append(*w.buf, tagWriteBatch)
 	b = protowire.AppendVarint(b, uint64(inner))
 	b = appendTagVarint(b, tagBatchLogger, logger)
-	*w.buf = appendTagVarint(b, tagBatchFirstSeq, firstSeq)
+	return appendTagVarint(b, tagBatchFirstSeq, firstSeq)
 }
 
 // Batches iterates over the batches of a received request, until the first

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -195,5 +196,26 @@ func TestGrowth(t *testing.T) {
 	}
 	if p := growth(rising); len(p) != 2 {
 		t.Errorf("rising: %s", fmt.Sprint(p))
+	}
+}
+
+// TestLeaks: one for each restart is found, and noise is not.
+func TestLeaks(t *testing.T) {
+	var flat, files, goroutines []sample
+	for i := range 12 {
+		s := sample{Goroutines: 100 + i*7%restSlack, Files: 50 + i*5%restSlack, Restarts: uint64(i * 13)}
+		flat = append(flat, s)
+		s.Files += i * 13
+		files = append(files, s)
+		s.Goroutines, s.Files = s.Goroutines+i*13, s.Files-i*13
+		goroutines = append(goroutines, s)
+	}
+	if p := leaks(flat); len(p) > 0 {
+		t.Errorf("flat: %v", p)
+	}
+	for what, samples := range map[string][]sample{"open files": files, "goroutines": goroutines} {
+		if p := leaks(samples); len(p) != 1 || !strings.Contains(p[0], what) {
+			t.Errorf("a leak of %s: %v", what, p)
+		}
 	}
 }

@@ -35,6 +35,7 @@ type lane struct {
 	undo     []undo
 	dirtied  bool // the spool was damaged before this life
 	restarts uint64
+	rested   []sample // of the host that lives on, after each round
 }
 
 // Bounds of what a host may take for something.
@@ -160,7 +161,7 @@ func (l *lane) because(err error) error {
 
 // settle makes the host stop writing, probe and close its loggers.
 func (l *lane) settle() error {
-	if err := l.victim.tell(command{Do: doSettle}); err != nil {
+	if err := l.victim.tell(command{Do: doSettle, Rest: l.steady}); err != nil {
 		return l.because(err)
 	}
 	r, err := l.victim.await(saySettled, settleLimit)
@@ -170,6 +171,10 @@ func (l *lane) settle() error {
 	l.fig.raise(slowestProbe, uint64(r.ProbeMillis))
 	l.fig.add(refusals, r.Refused)
 	l.say("settled: slowest probe %d ms, %d messages sent again", r.ProbeMillis, r.Resent)
+	if r.Sample != nil {
+		l.rested = append(l.rested, *r.Sample)
+		l.say("at rest: %d goroutines, %d open files, after %d restarts", r.Sample.Goroutines, r.Sample.Files, r.Sample.Restarts)
+	}
 	l.collect()
 	if len(r.Problems) > 0 {
 		return errors.New(strings.Join(r.Problems, "\n"))
@@ -215,7 +220,7 @@ func (l *lane) leave() error {
 		err = errors.Join(l.because(err), l.victim.kill())
 	}
 	if l.steady {
-		for _, p := range growth(l.victim.samples) {
+		for _, p := range append(growth(l.victim.samples), leaks(l.rested)...) {
 			l.failed("%s", p)
 		}
 	}

@@ -87,7 +87,11 @@ func (l *life) run(in io.Reader) error {
 
 	ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
 	defer cancel()
-	return errors.Join(err, h.Close(ctx))
+	err = errors.Join(err, h.Close(ctx))
+	if problems := unbalanced(h.Stats()); len(problems) > 0 {
+		l.say(report{Say: sayBroken, Problems: problems})
+	}
+	return err
 }
 
 // obey does what the conductor says until it says no more.
@@ -113,8 +117,12 @@ func (l *life) obey(in io.Reader) error {
 			if current == nil {
 				return errors.New("nothing to settle")
 			}
-			l.say(current.settle())
+			r := current.settle()
 			current = nil
+			if c.Rest {
+				r.Sample = l.rest()
+			}
+			l.say(r)
 		case doQuit:
 			return nil
 		}
@@ -153,25 +161,59 @@ func (l *life) sampleUntil(stop <-chan struct{}) {
 	}
 }
 
-// unbalanced returns the loggers whose counters do not add up.
-func unbalanced(st host.Stats) (problems []string) {
-	for _, d := range st.Drivers {
-		for _, l := range d.Loggers {
-			if p := balance(l); p != "" {
-				problems = append(problems, p)
-			}
+// What it takes to see a host at rest: others may replace a driver's binary just then.
+const (
+	restSamples = 10
+	restPeriod  = 100 * time.Millisecond
+)
+
+// rest says what the host uses while it has no loggers.
+func (l *life) rest() *sample {
+	var least *sample
+	for range restSamples {
+		pause(context.Background(), restPeriod)
+		s, err := takeSample(l.host.Stats())
+		switch {
+		case err != nil: // the next sample of sampleUntil tells
+		case least == nil:
+			least = s
+		default:
+			s.Goroutines, s.Files = min(s.Goroutines, least.Goroutines), min(s.Files, least.Files)
+			least = s
 		}
+	}
+	return least
+}
+
+// unbalanced returns the loggers whose counters do not add up, and the drivers with
+// all that their loggers have counted.
+func unbalanced(st host.Stats) (problems []string) {
+	add := func(problem string) {
+		if problem != "" {
+			problems = append(problems, problem)
+		}
+	}
+	for _, d := range st.Drivers {
+		var spooled host.Count
+		for _, l := range d.Loggers {
+			spooled.Add(l.Spooled)
+			add(balance("logger "+l.Logger, l.Totals(), l.Spooled))
+		}
+		add(balance("driver "+d.Driver, d.Totals, spooled))
 	}
 	return problems
 }
 
-func balance(l host.LoggerStats) string {
-	sum := l.Acked.Messages + l.Dropped.Messages + l.Failed.Messages + l.Spooled.Messages
-	if sum == l.Accepted.Messages {
+func balance(whose string, c host.Totals, spooled host.Count) string {
+	sum := spooled
+	for _, part := range []host.Count{c.Acked, c.Dropped, c.Failed, c.Left} {
+		sum.Add(part)
+	}
+	if sum == c.Accepted {
 		return ""
 	}
-	return fmt.Sprintf("logger %s: accepted %d, but acked %d + dropped %d + failed %d + spooled %d = %d", l.Logger,
-		l.Accepted.Messages, l.Acked.Messages, l.Dropped.Messages, l.Failed.Messages, l.Spooled.Messages, sum)
+	return fmt.Sprintf("%s: accepted %v, but acked %v + dropped %v + failed %v + left %v + spooled %v = %v",
+		whose, c.Accepted, c.Acked, c.Dropped, c.Failed, c.Left, spooled, sum)
 }
 
 // dropped returns what loggers count as dropped for other reasons than damage.

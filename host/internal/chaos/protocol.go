@@ -21,6 +21,7 @@ type command struct {
 	Round int
 	Scale int
 	Seed  uint64
+	Rest  bool // settled, say what the host uses at rest
 }
 
 // What a command may ask for.

@@ -233,7 +233,7 @@ func (s *scene) finish(r *role, logger host.Logger) {
 		s.broken("logger %s: Close: %v", r.name, err)
 	}
 	st := logger.Stats()
-	if p := balance(st); p != "" {
+	if p := balance("logger "+st.Logger, st.Totals(), st.Spooled); p != "" {
 		s.broken("after Close: %s", p)
 	}
 	if st.Spooled.Messages > 0 {

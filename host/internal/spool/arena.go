@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"math/bits"
 	"sync"
+	"time"
 )
 
 // The arena is a file that is mapped into memory and divided into pages. Page 0
@@ -60,6 +61,8 @@ type Arena struct {
 	grown      int      // pages that can be written to
 	next       int      // where the search for free pages begins
 	generation uint32
+	cause      error     // set if the disk was full
+	asked      time.Time // when it was
 }
 
 // openArena opens what lies on m, or begins anew if that is empty. recovered
@@ -111,8 +114,10 @@ func (a *Arena) Alloc(stream Stream, first uint64, want, need int) (Block, error
 
 func pagesFor(n int) int { return (n + pageBytes - 1) / pageBytes }
 
-// find returns a run of best free pages, or of least if there is no other.
+// find returns a run of best free pages, or of least if there is no other. An error
+// that is not ErrFull alone says why the file cannot grow.
 func (a *Arena) find(least, best int) (page, n int, err error) {
+	err = ErrFull
 	for _, n := range []int{best, least} {
 		if page, ok := a.search(a.next, a.grown, n); ok {
 			return page, n, nil
@@ -120,15 +125,16 @@ func (a *Arena) find(least, best int) (page, n int, err error) {
 		if page, ok := a.search(1, min(a.next+n, a.grown), n); ok {
 			return page, n, nil
 		}
-		if err := a.growTo(a.grown + max(n, growPages)); err == nil {
-			if page, ok := a.search(max(1, a.grown-max(n, growPages)-n), a.grown, n); ok {
-				return page, n, nil
-			}
-		} else if !errors.Is(err, ErrFull) {
-			return 0, 0, err
+		before := a.grown
+		if err = a.growBy(n); err != nil {
+			continue
 		}
+		if page, ok := a.search(max(1, before-n), a.grown, n); ok {
+			return page, n, nil
+		}
+		err = ErrFull
 	}
-	return 0, 0, ErrFull
+	return 0, 0, err
 }
 
 // search looks for n free pages in a row between from and to.
@@ -149,6 +155,27 @@ func (a *Arena) search(from, to, n int) (page int, ok bool) {
 	}
 	return 0, false
 }
+
+// growBy grows by n pages or, where that is possible, by many. While the disk is full,
+// it does not ask again each time.
+func (a *Arena) growBy(n int) error {
+	if a.cause != nil && time.Since(a.asked) < RetryPause {
+		return a.cause
+	}
+	a.cause = nil
+	err := a.growTo(a.grown + max(n, growPages))
+	if n < growPages && diskFull(err) {
+		err = a.growTo(a.grown + n)
+	}
+	if diskFull(err) {
+		err = fmt.Errorf("%w on its disk: %w", ErrFull, err)
+		a.cause, a.asked = err, time.Now()
+	}
+	return err
+}
+
+// RetryPause is how long a store whose disk is full takes it to be full.
+const RetryPause = 100 * time.Millisecond
 
 func (a *Arena) growTo(pages int) error {
 	pages = min(pages, len(a.mem)/pageBytes)

@@ -2,11 +2,15 @@ package spool
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/logplug/logplug/shared/logdriver"
 	"github.com/logplug/logplug/shared/wire"
@@ -39,16 +43,39 @@ func (m *fakeMedium) kill() *fakeMedium {
 	return &fakeMedium{slices.Clone(m.mem), slices.Clone(m.mem), m.limit}
 }
 
-// powerLoss returns what is found when only some pages reached the disk since
-// the last Sync.
-func (m *fakeMedium) powerLoss(kept func(page int) bool) *fakeMedium {
+// sectorBytes is what a disk writes whole, or not at all.
+const sectorBytes = 512
+
+// powerLoss returns what is found when only some sectors reached the disk since
+// the last Sync: pages are missing, or torn.
+func (m *fakeMedium) powerLoss(kept func(sector int) bool) *fakeMedium {
 	mem := slices.Clone(m.durable)
-	for p := range len(mem) / pageBytes {
-		if kept(p) {
-			copy(mem[p*pageBytes:(p+1)*pageBytes], m.mem[p*pageBytes:])
+	for s := range len(mem) / sectorBytes {
+		if kept(s) {
+			copy(mem[s*sectorBytes:(s+1)*sectorBytes], m.mem[s*sectorBytes:])
 		}
 	}
 	return &fakeMedium{mem, slices.Clone(mem), m.limit}
+}
+
+// losing returns what powerLoss asks: whether a sector is kept. Whole pages are, or
+// are not, or are torn.
+func losing(t *rapid.T) (kept func(sector int) bool) {
+	rnd := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
+	const perPage = pageBytes / sectorBytes
+	var page [perPage]bool
+	return func(sector int) bool {
+		if sector%perPage == 0 {
+			whole, torn := rnd.IntN(2) == 0, rnd.IntN(4) == 0
+			for i := range page {
+				page[i] = whole
+				if torn {
+					page[i] = rnd.IntN(2) == 0
+				}
+			}
+		}
+		return page[sector%perPage]
+	}
 }
 
 // contents returns what a recovery finds, by stream.
@@ -62,6 +89,19 @@ func contents(t *rapid.T, m *fakeMedium) (map[Stream][]sent, *Arena) {
 		found[r.Stream] = append(found[r.Stream], r.messages(t)...)
 	}
 	return found, a
+}
+
+// restoreAll makes a queue of each stream's runs.
+func restoreAll(a *Arena, runs []Run, each func(s Stream, q *Queue, lost uint64)) {
+	for len(runs) > 0 {
+		n := 1
+		for n < len(runs) && runs[n].Stream == runs[0].Stream {
+			n++
+		}
+		q, lost := Restore(a, runs[:n])
+		each(runs[0].Stream, q, lost)
+		runs = runs[n:]
+	}
 }
 
 func (r *Run) messages(t *rapid.T) (out []sent) {
@@ -163,18 +203,12 @@ func TestArenaSurvivesKill(t *testing.T) {
 				}
 				am.arena = a
 				am.queues = map[Stream]*Queue{}
-				for len(runs) > 0 {
-					n := 1
-					for n < len(runs) && runs[n].Stream == runs[0].Stream {
-						n++
-					}
-					q, lost := Restore(a, runs[:n])
+				restoreAll(a, runs, func(s Stream, q *Queue, lost uint64) {
 					if lost != 0 {
 						t.Fatalf("lost %d", lost)
 					}
-					am.queues[runs[0].Stream] = q
-					runs = runs[n:]
-				}
+					am.queues[s] = q
+				})
 			},
 			"": func(t *rapid.T) {
 				found, _ := contents(t, am.medium.kill())
@@ -189,7 +223,8 @@ func TestArenaSurvivesKill(t *testing.T) {
 }
 
 // TestArenaSurvivesPowerLoss: what was there at the last Sync and was not
-// settled since is found; nothing is found that was not appended.
+// settled since is found, whatever has become of the room of what was; nothing is
+// found that was not appended.
 func TestArenaSurvivesPowerLoss(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := newFakeMedium(60, 60)
@@ -211,10 +246,10 @@ func TestArenaSurvivesPowerLoss(t *testing.T) {
 					}
 				}
 			},
-			"sync": func(*rapid.T) { am.sync() },
+			"settle": am.settle,
+			"sync":   func(*rapid.T) { am.sync() },
 			"power": func(t *rapid.T) {
-				// Only appended to since the Sync: freed pages may be used again.
-				lost := am.medium.powerLoss(func(int) bool { return rapid.Bool().Draw(t, "page") })
+				lost := am.medium.powerLoss(losing(t))
 				found, _ := contents(t, lost)
 				for s, want := range am.synced {
 					got := map[sent]bool{}
@@ -222,11 +257,20 @@ func TestArenaSurvivesPowerLoss(t *testing.T) {
 						got[x] = true
 					}
 					for _, x := range want {
-						if !got[x] {
+						if !got[x] && x.seq > am.gone[s] {
 							t.Fatalf("stream %d: message %d was synced and is lost", s[0], x.seq)
 						}
 					}
 				}
+				b, runs, err := openArena(lost.kill())
+				if err != nil {
+					t.Fatal(err)
+				}
+				restoreAll(b, runs, func(s Stream, q *Queue, lost uint64) {
+					if sum := q.Count() + lost; sum > uint64(len(all[s])) {
+						t.Fatalf("stream %d: %d messages are found and %d missing, %d were appended", s[0], q.Count(), lost, len(all[s]))
+					}
+				})
 				for s, k := range found {
 					for i, x := range k {
 						if !all[s][x] || i > 0 && k[i-1].seq >= x.seq {
@@ -357,23 +401,64 @@ func TestDroppedIsNotDamaged(t *testing.T) {
 	}
 }
 
+// TestFullDisk is like any other store without room, and says so; what is there is
+// used to the last page, and the disk again when it has room.
+func TestFullDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const limit = 20
+		m := newFakeMedium(40, limit)
+		a, _, err := openArena(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		alloc := func(want, need int) (Block, error) { return a.Alloc(Stream{1}, 1, want*pageBytes, need) }
+		var blocks []Block
+		for range limit - 1 {
+			b, err := alloc(1, 100)
+			if err != nil {
+				t.Fatalf("%d pages of %d can be used: %v", len(blocks)+1, limit, err)
+			}
+			blocks = append(blocks, b)
+		}
+		if _, err := alloc(1, 100); !errors.Is(err, ErrFull) || !errors.Is(err, unix.ENOSPC) {
+			t.Fatalf("on a full disk: %v", err)
+		}
+		blocks[7].Free()
+		if _, err := alloc(8, 100); err != nil {
+			t.Errorf("a small block on a full disk where there is room for it: %v", err)
+		}
+		m.limit = 40 * pageBytes
+		time.Sleep(RetryPause) // in the bubble, no time passes
+		if _, err := alloc(8, 100); err != nil {
+			t.Errorf("when the disk has room again: %v", err)
+		}
+	})
+}
+
+// FuzzRecover finds whatever a file may hold, and hands it to a queue.
 func FuzzRecover(f *testing.F) {
 	m := newFakeMedium(4, 4)
 	a, _, err := openArena(m)
 	if err != nil {
 		f.Fatal(err)
 	}
+	used := func() []byte { return bytes.Clone(bytes.TrimRight(m.mem[pageBytes:], "\x00")) }
 	q := New(a, Stream{1})
-	for range 3 {
-		if _, _, err := appendTo(q, &logdriver.Message{Line: []byte("line"), Source: "stdout"}); err != nil {
+	for _, n := range []int{4, 0, 3950, 100} {
+		if _, _, err := appendTo(q, &logdriver.Message{Line: bytes.Repeat([]byte{'x'}, n), Source: "stdout"}); err != nil {
 			f.Fatal(err)
 		}
+		f.Add(used())
 	}
-	f.Add(m.mem[pageBytes:])
+	q.Ack(2)
+	f.Add(used())
+	headless := used()
+	clear(headless[:headerBytes])
+	f.Add(headless)
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		after := m.kill()
 		copy(after.mem[pageBytes:], raw)
-		_, runs, err := openArena(after)
+		b, runs, err := openArena(after)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -382,6 +467,14 @@ func FuzzRecover(f *testing.F) {
 				t.Fatalf("impossible run %+v", r)
 			}
 		}
+		restoreAll(b, runs, func(_ Stream, q *Queue, _ uint64) {
+			var w wire.WriteRequest
+			defer w.Free()
+			if n := q.Take(&w, 1, 1<<30, true, q.Last()); n != q.Bytes() {
+				t.Fatalf("%d bytes were taken of %d", n, q.Bytes())
+			}
+			q.Release()
+		})
 	})
 }
 

@@ -7,7 +7,8 @@ import (
 	"google.golang.org/grpc/mem"
 )
 
-// ErrFull is returned where there is no room for another block.
+// ErrFull is returned where there is no room for another block. If the disk has
+// none, the error says so, too.
 var ErrFull = errors.New("spool has no room")
 
 // Store makes the blocks that queues keep their messages in. Its methods may be

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 )
 
 // ErrInUse is returned by Open for a directory that another process uses.
@@ -20,6 +21,9 @@ type Dir struct {
 	*Arena
 	path string
 	lock *os.File
+
+	sync  func(*os.File) error
+	named atomic.Bool // the directory's own name and those in it are durable
 }
 
 // Open opens a spool directory, making it if need be, for up to limit bytes of
@@ -49,7 +53,7 @@ func Open(path string, limit int) (d *Dir, runs []Run, err error) {
 	if err != nil {
 		return nil, nil, errors.Join(err, m.Close(), lock.Close())
 	}
-	return &Dir{Arena: a, path: path, lock: lock}, runs, nil
+	return &Dir{Arena: a, path: path, lock: lock, sync: (*os.File).Sync}, runs, nil
 }
 
 // Path returns the directory.

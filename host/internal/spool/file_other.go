@@ -13,3 +13,5 @@ var errUnsupported = errors.New("spool directories are not supported on " + runt
 func mapFile(string, int) (medium, error) { return nil, errUnsupported }
 
 func lockFileAt(string) (*os.File, error) { return nil, errUnsupported }
+
+func diskFull(error) bool { return false }

@@ -64,6 +64,12 @@ func (m *file) Grow(n int) error {
 	return nil
 }
 
+// diskFull tells whether err says that a file cannot grow because there is no room
+// for it at present: on the disk, in a quota, or below a limit of the process.
+func diskFull(err error) bool {
+	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EFBIG)
+}
+
 func (m *file) Sync() error {
 	if err := unix.Msync(m.mem, unix.MS_SYNC); err != nil {
 		return fmt.Errorf("sync %s: %w", m.f.Name(), err)

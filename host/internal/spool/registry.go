@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/logplug/logplug/shared/logdriver"
 )
@@ -27,6 +29,9 @@ type Record struct {
 	Info   logdriver.Info `json:"info"`
 	// CacheOf is set for the cache of a logger: the name of that one's driver.
 	CacheOf string `json:"cacheOf,omitempty"`
+	// Opened is when that was. Of several streams that belong to one log, what is
+	// older goes first.
+	Opened time.Time `json:"opened,omitzero"`
 }
 
 // ParseStream is the inverse of Stream.String.
@@ -45,20 +50,60 @@ func (d *Dir) recordPath(s Stream) string {
 	return filepath.Join(d.path, loggersDir, s.String()+recordEnd)
 }
 
-// Remember stores the record of a stream before its first message.
-func (d *Dir) Remember(s Stream, r Record) error {
+// Remember stores the record of a stream before its first message. If it is to be
+// durable, it survives a loss of power from then on.
+func (d *Dir) Remember(s Stream, r Record, durable bool) error {
 	text, err := json.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("spool record of %s: %w", s, err)
 	}
-	if err := os.MkdirAll(filepath.Join(d.path, loggersDir), 0o700); err != nil {
+	dir := filepath.Join(d.path, loggersDir)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
 	tmp := d.recordPath(s) + ".tmp"
-	if err := os.WriteFile(tmp, text, 0o600); err != nil {
+	if err := d.writeFile(tmp, text, durable); err != nil {
 		return err
 	}
-	return os.Rename(tmp, d.recordPath(s))
+	if err := os.Rename(tmp, d.recordPath(s)); err != nil || !durable {
+		return err
+	}
+	// The names above the record may be as new as it is.
+	for _, p := range []string{dir, d.path, filepath.Dir(d.path)} {
+		if err := SyncPath(p, d.sync); err != nil {
+			return err
+		}
+		if d.named.Load() {
+			break
+		}
+	}
+	d.named.Store(true)
+	return nil
+}
+
+func (d *Dir) writeFile(path string, text []byte, durable bool) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	if _, err = f.Write(text); err == nil && durable {
+		err = d.sync(f)
+	}
+	return errors.Join(err, f.Close())
+}
+
+// SyncPath calls sync for a directory, which makes its names durable. A file system
+// that has no such thing is no error.
+func SyncPath(path string, sync func(*os.File) error) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	err = sync(f)
+	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EINVAL) {
+		err = nil
+	}
+	return errors.Join(err, f.Close())
 }
 
 // Forget removes the record of a stream that has nothing left.

@@ -1,6 +1,9 @@
 package spool
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -9,9 +12,11 @@ import (
 // while a sync runs share the next one.
 type Syncer struct {
 	sync func() error
+	wg   sync.WaitGroup // the goroutine that syncs
 
 	mu      sync.Mutex
 	running bool
+	stopped bool
 	next    *syncRound
 }
 
@@ -23,19 +28,41 @@ type syncRound struct {
 // NewSyncer returns a Syncer that calls sync.
 func NewSyncer(sync func() error) *Syncer { return &Syncer{sync: sync} }
 
-// Commit returns when everything that was appended before the call is durable.
-func (s *Syncer) Commit() error {
+// Commit returns when everything that was appended before the call is durable, or
+// with an error that is context.DeadlineExceeded when that takes longer than limit.
+func (s *Syncer) Commit(limit time.Duration) error {
+	round := s.join()
+	late := time.NewTimer(limit)
+	defer late.Stop()
+	select {
+	case <-round.done:
+		return round.err
+	case <-late.C:
+		return fmt.Errorf("it takes the disk longer than %v: %w", limit.Round(time.Millisecond), context.DeadlineExceeded)
+	}
+}
+
+// join returns the next sync that begins.
+func (s *Syncer) join() *syncRound {
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return stoppedRound()
+	}
 	if s.next == nil {
 		s.next = &syncRound{done: make(chan struct{})}
 	}
-	round := s.next
-	if s.running {
-		s.mu.Unlock()
-		<-round.done
-		return round.err
+	if !s.running {
+		s.running = true
+		s.wg.Go(s.run)
 	}
-	s.running = true
+	return s.next
+}
+
+// run syncs until nobody waits for it.
+func (s *Syncer) run() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for s.next != nil {
 		current := s.next
 		s.next = nil
@@ -45,8 +72,20 @@ func (s *Syncer) Commit() error {
 		s.mu.Lock()
 	}
 	s.running = false
+}
+
+// Stop returns when no sync runs, and lets none begin again.
+func (s *Syncer) Stop() {
+	s.mu.Lock()
+	s.stopped = true
 	s.mu.Unlock()
-	return round.err
+	s.wg.Wait()
+}
+
+func stoppedRound() *syncRound {
+	r := &syncRound{done: make(chan struct{}), err: errors.New("the spool is closed")}
+	close(r.done)
+	return r
 }
 
 // Every commits at intervals until stop is closed, and once more then. Errors go
@@ -60,8 +99,9 @@ func (s *Syncer) Every(interval time.Duration, stop <-chan struct{}, report func
 		case <-stop:
 			stopping = true
 		}
-		if err := s.Commit(); err != nil {
-			report(err)
+		round := s.join()
+		if <-round.done; round.err != nil {
+			report(round.err)
 		}
 	}
 }

@@ -1,0 +1,55 @@
+package host
+
+// enlist adds a logger that is not opened before it is released.
+func (d *driver) enlist(l *logger) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	l.held = true
+	d.addLocked(l)
+}
+
+// release opens a logger that was enlisted, as openSoon does.
+func (d *driver) release(l *logger) {
+	d.mu.Lock()
+	l.held = false
+	s := d.session
+	d.mu.Unlock()
+	d.openIn(s, l)
+}
+
+// openSoon opens a logger in the background, in the process that runs or in the
+// next one.
+func (d *driver) openSoon(l *logger) {
+	d.mu.Lock()
+	d.addLocked(l)
+	s := d.session
+	d.mu.Unlock()
+	d.openIn(s, l)
+}
+
+// openIn opens a logger in s in the background. Where that has ended, or is nil, the
+// next process opens what is openable.
+func (d *driver) openIn(s *session, l *logger) {
+	if s == nil || s.ctx.Err() != nil {
+		d.want()
+		return
+	}
+	d.host.startReading(func() { d.reopenLogger(s, l, nil) })
+}
+
+// openable returns the loggers that a new process opens.
+func (d *driver) openable() []*logger {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.openableLocked()
+}
+
+// openableLocked is openable. It is called with d.mu.
+func (d *driver) openableLocked() (list []*logger) {
+	for l := range d.loggers {
+		if !l.held {
+			list = append(list, l)
+		}
+	}
+	return list
+}
