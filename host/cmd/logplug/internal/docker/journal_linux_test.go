@@ -135,12 +135,12 @@ func TestPositionSurvives(t *testing.T) {
 	}
 	stream := newStream()
 	for i := range 5 {
-		p.store(position{stream: stream, seq: uint64(i), offset: int64(i) * 100, part: i})
+		p.store(position{stream: stream, seq: uint64(i), offset: int64(i) * 100, part: i, gap: i%2 > 0})
 		other, err := openPosition(path) // as another process sees it
 		if err != nil {
 			t.Fatal(err)
 		}
-		if at, want := other.load(), (position{stream, uint64(i), int64(i) * 100, i}); at != want {
+		if at, want := other.load(), (position{stream, uint64(i), int64(i) * 100, i, i%2 > 0}); at != want {
 			t.Errorf("got %+v, want %+v", at, want)
 		}
 		// Killed in the middle of the next store.
