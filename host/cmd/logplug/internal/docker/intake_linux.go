@@ -138,7 +138,8 @@ func (i *intake) run(ctx context.Context) (complete bool) {
 				failing = time.Now()
 				i.log.Error("the container's output cannot be stored; it waits", "container", i.container, "error", err)
 			}
-			if time.Since(failing) >= wastePatience && i.over() {
+			// Looked at each time: only of processes that were seen it is known when they end.
+			if i.over() && time.Since(failing) >= wastePatience {
 				return i.waste(ctx, raw)
 			}
 			i.pause(ctx, faultPause)
@@ -147,9 +148,15 @@ func (i *intake) run(ctx context.Context) (complete bool) {
 	return i.stopped() && i.drain(raw)
 }
 
-// over tells whether the container has ended.
+// over tells whether the container, of which there is output, has ended.
 func (i *intake) over() bool {
-	return i.stopped() || i.processes.state(i.container) == dead
+	if i.stopped() {
+		return true
+	}
+	if i.processes.state(i.container) == unknown { // it had a process, which nobody has seen
+		i.processes.census(map[string]string{i.container: filepath.Base(i.fifo.Name())})
+	}
+	return i.processes.state(i.container) == dead
 }
 
 // waste reads away what cannot be stored, until the FIFO ends, or is empty after stop, or

@@ -57,6 +57,7 @@ var build = sync.OnceValues(func() (*binaries, error) {
 		b.drivers() + "/logplug-driver-local":    "drivers/local",
 		b.drivers() + "/logplug-driver-nats":     "drivers/nats",
 		b.drivers() + "/logplug-driver-moody":    "host/cmd/logplug/internal/docker/testdata/moody",
+		b.drivers() + "/logplug-driver-sink":     "sdk/testdrivers/sink",
 	} {
 		out, err := exec.Command("go", "build", "-o", path, "github.com/logplug/logplug/"+pkg).CombinedOutput()
 		if err != nil {
@@ -93,12 +94,15 @@ type served struct {
 	out    output
 }
 
-// newRig starts both.
-func newRig(t testing.TB) *rig {
+// newRig starts both, the plugins after prepare.
+func newRig(t testing.TB, prepare ...func(r *rig)) *rig {
 	t.Helper()
 	d := engine.StartDockerd(t)
 	r := &rig{Dockerd: d, t: t, bin: programs(t), state: filepath.Join(t.TempDir(), "state"), served: &served{}}
 	d.Import(image, filepath.Join(r.bin.dir, "puppet"))
+	for _, f := range prepare {
+		f(r)
+	}
 	r.start()
 	t.Cleanup(func() {
 		r.RemoveAll() // while somebody listens to the daemon
@@ -194,7 +198,17 @@ func (r *rig) stats() (st docker.Stats) {
 	return st
 }
 
-// pid returns the process of a driver.
+// process waits until a driver has a process, and returns it.
+func (r *rig) process(driver string) (pid int) {
+	r.t.Helper()
+	r.await("the driver "+driver+" runs", func() bool {
+		pid = r.pid(driver)
+		return pid > 0
+	})
+	return pid
+}
+
+// pid returns the process of a driver, 0 if it has none at present.
 func (r *rig) pid(driver string) int {
 	for _, d := range r.stats().Host.Drivers {
 		if d.Driver == driver {
