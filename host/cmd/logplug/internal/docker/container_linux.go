@@ -97,10 +97,14 @@ func (c *container) snapshot() (streams []*stream, l host.Logger) {
 func (c *container) run(ctx context.Context, newcomer bool) {
 	defer close(c.done)
 	defer c.close()
-	l, got, ok := c.open(ctx, newcomer)
-	if !ok {
-		return
+	if l, got, ok := c.open(ctx, newcomer); ok {
+		c.deliver(ctx, l, got)
 	}
+}
+
+// deliver delivers streams until there are none, or ctx ends. got is how far the logger
+// got.
+func (c *container) deliver(ctx context.Context, l host.Logger, got position) {
 	failed := ""
 	for {
 		s := c.front()
