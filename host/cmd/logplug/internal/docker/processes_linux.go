@@ -32,6 +32,7 @@ type processes struct {
 	groups  map[int][]byte // of all processes, by number
 	seen    map[string]sighting
 	gone    map[string]bool // were not seen, and would have been
+	forgot  int             // how many times something was forgotten
 }
 
 // sighting is a process of a container.
@@ -87,6 +88,7 @@ func (p *processes) forget(id string) {
 	defer p.mu.Unlock()
 	delete(p.seen, id)
 	delete(p.gone, id)
+	p.forgot++
 }
 
 func (p *processes) scan() {
@@ -124,6 +126,9 @@ func (p *processes) census(fifos map[string]string) {
 	if err != nil {
 		return
 	}
+	p.mu.Lock()
+	forgot := p.forgot
+	p.mu.Unlock()
 	held := make(map[string]bool)
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
@@ -138,7 +143,7 @@ func (p *processes) census(fifos map[string]string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for id, fifo := range fifos {
-		if held[fifo] {
+		if held[fifo] && forgot == p.forgot { // a new run may have begun meanwhile
 			p.gone[id] = true
 		}
 	}
