@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -62,7 +63,9 @@ func (s *natsServer) stop() {
 func TestServerIsDown(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	s := &natsServer{t: t, dir: t.TempDir(), addr: "127.83.21.4:4222"} // nobody else's
+	// An address of this process's own: the port is free again and again.
+	addr := fmt.Sprintf("127.83.%d.%d:4222", os.Getpid()>>8&0xff, os.Getpid()&0xff)
+	s := &natsServer{t: t, dir: t.TempDir(), addr: addr}
 	r.create("served", "logplug-nats", []string{"nats-url=nats://" + s.addr}, "out:hello", "begin", "out:middle", "wait", "out:end")
 	r.Run("start", "served")
 	r.await("the reason is told", func() bool { return r.out.has("not connected to NATS at nats://" + s.addr) })
