@@ -20,8 +20,8 @@ type Dockerd struct {
 	t testing.TB
 }
 
-// runTimeout bounds one call of Docker's client.
-const runTimeout = 2 * time.Minute
+// runTimeout bounds one call of Docker's client, which may be for a hundred containers.
+const runTimeout = 5 * time.Minute
 
 // StartDockerd starts a daemon that ends with the test, with all its containers. The test
 // is skipped, or fails with CI=true, where that is not possible.

@@ -1,6 +1,7 @@
 // Payload is what runs in the containers of the tests: "payload DO ARG...".
 //
 //	lines N STEP   N numbered lines on standard output, every STEP-th on standard error
+//	turns N STEP T N such lines T times, each time but the first after SIGUSR1
 //	text OUT ERR   the texts, and nothing behind them
 //	bytes N        N pseudo-random bytes, with long lines among them
 //	wait           a line, then nothing until SIGTERM
@@ -23,7 +24,17 @@ func main() {
 	}
 	switch args := os.Args[2:]; os.Args[1] {
 	case "lines":
-		lines(number(args[0]), number(args[1]))
+		lines(0, number(args[0]), number(args[1]))
+	case "turns":
+		n, turns := number(args[0]), number(args[2])
+		signals := make(chan os.Signal, turns)
+		signal.Notify(signals, syscall.SIGUSR1)
+		for turn := range turns {
+			if turn > 0 {
+				<-signals
+			}
+			lines(turn*n, (turn+1)*n, number(args[1]))
+		}
 	case "text":
 		fmt.Fprint(os.Stdout, args[0])
 		fmt.Fprint(os.Stderr, args[1])
@@ -49,9 +60,9 @@ func number(s string) int {
 	return n
 }
 
-func lines(n, step int) {
+func lines(from, to, step int) {
 	out := bufio.NewWriterSize(os.Stdout, 4<<10)
-	for i := range n {
+	for i := from; i < to; i++ {
 		fmt.Fprintf(out, "out %d %s\n", i, strings.Repeat("x", i%100))
 		if i%step == 0 {
 			fmt.Fprintf(os.Stderr, "err %d\n", i)

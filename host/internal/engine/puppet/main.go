@@ -10,6 +10,7 @@
 //	count:FROM:TO       write a line for each number, on both streams in turn
 //	flood:SIZE:MOST     write numbered lines of SIZE bytes from SIGUSR1 on until SIGTERM, and their number;
 //	                    pause after MOST lines
+//	bursts:SIZE:LINES   write LINES numbered lines of SIZE bytes at each SIGUSR1 until SIGTERM, and their number
 //	begin               wait for SIGUSR1
 //	pour:SIZE:LINES     write numbered lines of SIZE bytes as fast as can be, in writes of 64 KiB
 //	sleep:DURATION      wait
@@ -66,6 +67,8 @@ func perform(arg string, begin, end <-chan os.Signal) error {
 		return count(value)
 	case "flood":
 		return flood(value, begin, end)
+	case "bursts":
+		return bursts(value, begin, end)
 	case "begin":
 		<-begin
 	case "pour":
@@ -136,11 +139,36 @@ func flood(value string, begin, end <-chan os.Signal) error {
 			return nil
 		default:
 		}
-		line := fmt.Sprintf("%d ", i)
-		if n := size - len(line); n > 0 {
-			line += strings.Repeat("x", n)
+		fmt.Println(flooded(i, size))
+	}
+}
+
+// flooded is line i of a flood, of size bytes without its newline.
+func flooded(i, size int) string {
+	line := fmt.Sprintf("%d ", i)
+	if n := size - len(line); n > 0 {
+		line += strings.Repeat("x", n)
+	}
+	return line
+}
+
+func bursts(value string, begin, end <-chan os.Signal) error {
+	var size, lines int
+	if _, err := fmt.Sscanf(value, "%d:%d", &size, &lines); err != nil {
+		return err
+	}
+	total := 0
+	for {
+		select {
+		case <-end:
+			fmt.Printf("total %d\n", total)
+			return nil
+		case <-begin:
 		}
-		fmt.Println(line)
+		for range lines {
+			total++
+			fmt.Println(flooded(total, size))
+		}
 	}
 }
 

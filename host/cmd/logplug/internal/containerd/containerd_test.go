@@ -185,18 +185,39 @@ func stopped(c *engine.Containerd, id string) bool {
 func testServeStopped(t *testing.T, c *engine.Containerd) {
 	b := newBench(t)
 	s := b.serve()
-	if err := c.Start(b.uri("driver=local"), "upgraded", "lines", "300000", "5"); err != nil {
+	// The container waits for its last turn: it does not end before serve was stopped.
+	if err := c.Start(b.uri("driver=local"), "upgraded", "turns", "100000", "5", "4"); err != nil {
 		t.Fatal(err)
 	}
-	for range 3 {
+	log := filepath.Join(b.state, "logs", "upgraded", "upgraded.log")
+	for stops := range 3 {
+		before := size(log)
+		if stops > 0 {
+			next(t, c, "upgraded")
+		}
+		poll(t, "the container to write", func() bool { return size(log) > before })
 		s.stop()
 		s = b.serve()
 	}
-	poll(t, "the container to end", func() bool { return stopped(c, "upgraded") })
+	poll(t, "the container to end", func() bool {
+		if stopped(c, "upgraded") {
+			return true
+		}
+		next(t, c, "upgraded")
+		return false
+	})
 	if err := c.Remove("upgraded"); err != nil {
 		t.Error(err)
 	}
-	expect(t, b, "upgraded", "lines", "300000", "5")
+	expect(t, b, "upgraded", "lines", "400000", "5")
+}
+
+// next makes a container take its next turn, if it has not ended.
+func next(t *testing.T, c *engine.Containerd, id string) {
+	t.Helper()
+	if out, err := c.Ctr("tasks", "kill", "--signal", "USR1", id).CombinedOutput(); err != nil && !stopped(c, id) {
+		t.Fatalf("%v: %s", err, out)
+	}
 }
 
 // testTakeover: a container whose serve does not come back is logged alone.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -11,41 +12,46 @@ import (
 	"time"
 )
 
+// burst is how many lines a container writes at a time.
+const burst = 100
+
 // Containers write at full speed while the plugins and the drivers are killed again and
 // again: every log is complete and in order.
 func TestKilled(t *testing.T) {
 	t.Parallel()
-	containers, kills, most := 100, 50, 5000
+	containers, kills := 100, 50
 	if testing.Short() {
-		containers, kills, most = 10, 10, 10000
+		containers, kills = 10, 10
 	}
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, seed))
 	r := newRig(t)
-	drivers := []string{"jsonfile", "local"}
+	files := []string{"max-size=1g", "max-file=1", "compress=false"}
+	options := map[string][]string{"jsonfile": files, "local": files, "nats": {"nats-url=" + startNATS(t)}}
+	drivers := []string{"jsonfile", "local", "nats"}
 	names := make([]string, containers)
 	for i := range names {
-		names[i] = fmt.Sprintf("flood-%d", i)
+		names[i] = fmt.Sprintf("burst-%d", i)
 	}
 	began := time.Now()
 	each(names, func(i int, name string) {
-		r.create(name, "logplug-"+drivers[i%len(drivers)], []string{"max-size=1g", "max-file=1", "compress=false"}, fmt.Sprintf("flood:100:%d", most))
+		d := drivers[i%len(drivers)]
+		r.create(name, "logplug-"+d, options[d], fmt.Sprintf("bursts:100:%d", burst))
 		r.Run("start", name)
 	})
 	t.Logf("%d containers started in %s", containers, time.Since(began).Round(time.Millisecond))
-	signal := func(name string) { r.Run(append([]string{"kill", "--signal", name}, names...)...) }
-	signal("USR1")
-	r.killAtRandom(kills/2, random, drivers)
-	signal("USR1") // for those that were not ready for the first one
-	r.killAtRandom(kills-kills/2, random, drivers)
-	signal("TERM")
+	pids := r.pids(names)
+	for range kills {
+		r.killAtRandom(random, drivers, func() { signalAll(t, pids, syscall.SIGUSR1) })
+	}
+	t.Logf("killed after %s", time.Since(began).Round(time.Millisecond))
+	signalAll(t, pids, syscall.SIGTERM)
 	r.Run(append([]string{"wait"}, names...)...)
-	t.Logf("ended after %s", time.Since(began).Round(time.Millisecond))
 	var mu sync.Mutex
 	lines := 0
 	each(names, func(_ int, name string) {
-		n := r.checkFlood(name)
+		n := r.checkBursts(name)
 		mu.Lock()
 		defer mu.Unlock()
 		lines += n
@@ -56,6 +62,29 @@ func TestKilled(t *testing.T) {
 	t.Logf("%d lines were read after %s", lines, time.Since(began).Round(time.Millisecond))
 	r.RemoveAll()
 	t.Logf("removed after %s", time.Since(began).Round(time.Millisecond))
+}
+
+// pids returns the processes of containers.
+func (r *rig) pids(names []string) (pids []int) {
+	r.t.Helper()
+	for _, text := range strings.Fields(r.Run(append([]string{"inspect", "--format", "{{.State.Pid}}"}, names...)...)) {
+		pid, err := strconv.Atoi(text)
+		if err != nil || pid <= 0 {
+			r.t.Fatalf("%q is no process", text)
+		}
+		pids = append(pids, pid)
+	}
+	return pids
+}
+
+// signalAll is docker kill --signal for many at once.
+func signalAll(t *testing.T, pids []int, s syscall.Signal) {
+	t.Helper()
+	for _, pid := range pids {
+		if err := syscall.Kill(pid, s); err != nil {
+			t.Fatalf("a container has ended: %v", err)
+		}
+	}
 }
 
 // each calls f for all names, a few at a time.
@@ -72,26 +101,40 @@ func each(names []string, f func(i int, name string)) {
 	wg.Wait()
 }
 
-// killAtRandom kills the plugins, or one of the drivers, and starts the plugins again.
-func (r *rig) killAtRandom(kills int, random *rand.Rand, drivers []string) {
-	for range kills {
-		pause(time.Duration(random.IntN(300)) * time.Millisecond)
-		victim := random.IntN(len(drivers) + 1)
-		if victim == len(drivers) {
-			r.kill()
-			continue
-		}
-		if pid := r.pid(drivers[victim]); pid > 0 {
-			_ = syscall.Kill(pid, syscall.SIGKILL) // it may just have ended
-		}
+// killAtRandom makes containers write, waits until some of it is with a sink, and kills
+// the plugins, which it starts again, or one of the drivers.
+func (r *rig) killAtRandom(random *rand.Rand, drivers []string, write func()) {
+	r.t.Helper()
+	before := r.acked()
+	r.await("output is delivered", func() bool {
+		write() // also to those that have only just begun to listen
+		return r.acked() > before
+	})
+	pause(time.Duration(random.IntN(200)) * time.Millisecond)
+	victim := random.IntN(len(drivers) + 1)
+	if victim == len(drivers) {
+		r.kill()
+		return
 	}
+	r.await("a driver is killed", func() bool { // it may just have been killed before
+		pid := r.pid(drivers[victim])
+		return pid > 0 && syscall.Kill(pid, syscall.SIGKILL) == nil
+	})
+}
+
+// acked returns how many messages drivers have acknowledged to the plugins.
+func (r *rig) acked() (n uint64) {
+	for _, d := range r.stats().Host.Drivers {
+		n += d.Totals.Acked.Messages
+	}
+	return n
 }
 
 // pause lets the others work.
 func pause(d time.Duration) { <-time.After(d) }
 
-// checkFlood looks for every line of a flood, and returns their number.
-func (r *rig) checkFlood(name string) (lines int) {
+// checkBursts looks for every line that a container has written, and returns their number.
+func (r *rig) checkBursts(name string) (lines int) {
 	cmd := r.Docker("logs", name)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -122,7 +165,7 @@ func (r *rig) checkFlood(name string) (lines int) {
 	if err := cmd.Wait(); err != nil {
 		r.t.Errorf("%s: docker logs: %v", name, err)
 	}
-	if want := fmt.Sprintf("total %d", lines); wrong > 0 || total != want {
+	if want := fmt.Sprintf("total %d", lines); wrong > 0 || total != want || lines < burst || lines%burst > 0 {
 		r.t.Errorf("%s: %d lines are wrong; it ends with %q, want %q", name, wrong, total, want)
 	}
 	return lines

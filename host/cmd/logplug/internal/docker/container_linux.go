@@ -3,6 +3,7 @@ package docker
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -40,14 +41,17 @@ type container struct {
 }
 
 func newContainer(s *Service, first *stream) *container {
-	return &container{
-		service: s, key: first.key(), streamID: first.Info.Stream, streams: []*stream{first},
+	c := &container{
+		service: s, key: first.key(), streamID: first.Info.Stream,
 		log:    s.log.With("container", first.Info.ID(), "driver", first.Driver),
 		opened: make(chan struct{}), done: make(chan struct{}),
 	}
+	c.add(first)
+	return c
 }
 
-// add appends a stream. It returns false if the container takes none any more.
+// add appends a stream that has not begun. It returns false if the container takes none
+// any more.
 func (c *container) add(s *stream) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -55,10 +59,21 @@ func (c *container) add(s *stream) bool {
 		return false
 	}
 	c.streams = append(c.streams, s)
+	s.intake.begun, s.intake.wasted = func() { c.supersede(s) }, c.service.wasted
 	if c.interrupt != nil {
 		c.interrupt()
 	}
 	return true
+}
+
+// supersede ends the streams before s, which has output: a container has one run at a
+// time. One that did not end may be Docker's, made for reading while the container was
+// stopped, or one whose end the daemon could not tell.
+func (c *container) supersede(s *stream) {
+	streams, _ := c.snapshot()
+	for _, earlier := range streams[:max(slices.Index(streams, s), 0)] {
+		earlier.intake.stop()
+	}
 }
 
 // front returns the stream to deliver; nil if there is none.
@@ -82,10 +97,15 @@ func (c *container) snapshot() (streams []*stream, l host.Logger) {
 func (c *container) run(ctx context.Context, newcomer bool) {
 	defer close(c.done)
 	defer c.close()
-	l, stream, last, ok := c.open(ctx, newcomer)
-	if !ok {
-		return
+	if l, got, ok := c.open(ctx, newcomer); ok {
+		c.deliver(ctx, l, got)
 	}
+}
+
+// deliver delivers streams until there are none, or ctx ends. got is how far the logger
+// got.
+func (c *container) deliver(ctx context.Context, l host.Logger, got position) {
+	failed := ""
 	for {
 		s := c.front()
 		if s == nil {
@@ -94,27 +114,32 @@ func (c *container) run(ctx context.Context, newcomer bool) {
 			}
 			continue
 		}
-		d := newDelivery(c, s, l, stream, last)
+		d := newDelivery(c, s, l, got)
 		err := d.run(ctx)
-		stream, last = d.at.stream, d.at.seq
-		if err != nil {
-			if ctx.Err() == nil && !errors.Is(err, logdriver.ErrClosed) {
-				c.log.Error("the container's output cannot be delivered; it is kept", "error", err)
-			}
+		got = d.at
+		switch {
+		case err == nil:
+			c.drop(s)
+		case ctx.Err() != nil || errors.Is(err, logdriver.ErrClosed):
 			return
+		default: // the disk, perhaps; more of the output is stored meanwhile
+			if failed != err.Error() {
+				failed = err.Error()
+				c.log.Error("the container's output cannot be delivered; it is kept, and tried again", "error", err)
+			}
+			sleep(ctx, faultPause)
 		}
-		c.drop(s)
 	}
 }
 
 // open opens the logger, however long that takes. ok is false if ctx ended or the
-// driver refuses a newcomer.
-func (c *container) open(ctx context.Context, newcomer bool) (l host.Logger, stream string, last uint64, ok bool) {
+// driver refuses a newcomer. got is how far the logger got.
+func (c *container) open(ctx context.Context, newcomer bool) (l host.Logger, got position, ok bool) {
 	s := c.front()
 	info := s.Info.Clone()
 	patience, cancel := context.WithTimeout(ctx, openPatience)
 	defer cancel()
-	tries := 0
+	tries, failed := 0, ""
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval, pause.MaxInterval = 50*time.Millisecond, openRetry
 	for ctx.Err() == nil {
@@ -130,22 +155,25 @@ func (c *container) open(ctx context.Context, newcomer bool) (l host.Logger, str
 		if newcomer && tries == 0 && refused(err) {
 			c.setOpened(nil, err)
 			c.drop(s)
-			return nil, "", 0, false
+			return nil, got, false
+		}
+		if failed != err.Error() {
+			failed = err.Error()
+			c.log.Error("the logger cannot be opened yet; the container's output waits", "error", err)
 		}
 		if tries++; tries == 1 {
-			c.log.Error("the logger cannot be opened yet; the container's output waits", "error", err)
 			c.setOpened(nil, nil)
 		}
 		sleep(ctx, pause.NextBackOff())
 	}
 	if l == nil {
-		return nil, "", 0, false
+		return nil, got, false
 	}
 	c.setOpened(l, nil)
 	if p, can := l.(host.Positioner); can {
-		stream, last = p.Position()
+		got.stream, got.seq = p.Position()
 	}
-	return l, stream, last, true
+	return l, got, true
 }
 
 // refused tells whether the user has to change something: that is said when the

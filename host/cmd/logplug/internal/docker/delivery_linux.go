@@ -29,27 +29,26 @@ type delivery struct {
 	at      position
 	buf     []byte
 	have    []byte // of buf, what is at at.offset
-	dropped bool   // since the last message that was accepted
 	partial string // the last Partial.ID
 	old     int    // parts of a line whose daemon gives no numbers
 	failed  error  // reported last
 }
 
-// newDelivery begins where an earlier one left off. stream and last are how far the
-// logger got.
-func newDelivery(c *container, s *stream, l host.Logger, stream string, last uint64) *delivery {
+// newDelivery begins where an earlier one left off. Of got, which is how far the logger
+// got, only what is about the logger counts.
+func newDelivery(c *container, s *stream, l host.Logger, got position) *delivery {
 	d := &delivery{container: c, stream: s, logger: l, maxLine: l.BufSize(), hasty: s.intake.hasty}
 	if d.maxLine <= 0 || d.maxLine > logdriver.MaxLineBytes {
 		d.maxLine = logdriver.MaxLineBytes
 	}
 	d.at = s.position.load()
-	if d.at.stream == stream && last > d.at.seq {
-		d.skip = last - d.at.seq
-		if d.hasty { // a message of the host's own, about drops, may be among them
-			d.skip = 1
+	if d.at.stream == got.stream && got.seq > d.at.seq {
+		d.skip = got.seq - d.at.seq
+		if d.at.gap { // one is the host's own
+			d.skip--
 		}
 	}
-	d.at.stream, d.at.seq = stream, last
+	d.at.stream, d.at.seq, d.at.gap = got.stream, got.seq, got.gap
 	if d.skip == 0 {
 		s.position.store(d.at)
 	}
@@ -259,17 +258,25 @@ func (d *delivery) logPart(ctx context.Context, e *frame.Entry, line []byte, par
 func (d *delivery) accepted() {
 	d.at.seq++
 	d.failed = nil
-	if p, ok := d.logger.(host.Positioner); ok && d.dropped {
-		_, d.at.seq = p.Position() // the host may have told of the drops
+	if d.at.gap { // the host has told of it
+		d.ask()
+		d.at.gap = false
 	}
-	d.dropped = false
+}
+
+// ask asks how far the logger got: the host's own messages have numbers too.
+func (d *delivery) ask() {
+	if p, ok := d.logger.(host.Positioner); ok {
+		_, d.at.seq = p.Position()
+	}
 }
 
 // given tells whether a message that the logger did not take is done with.
 func (d *delivery) given(err error) bool {
 	switch {
 	case d.hasty && errors.Is(err, logdriver.ErrSpoolFull): // counted by the host
-		d.dropped = true
+		d.ask() // earlier drops may be told of, and this one not
+		d.at.gap = true
 		return true
 	case errors.Is(err, logdriver.ErrMessageTooLarge):
 		d.report("a message cannot be logged and is given up", err)

@@ -64,7 +64,7 @@ func deliver(t *testing.T, journal []byte) (lines []string, damage Damage) {
 	service := &Service{buffers: sync.Pool{New: func() any { b := make([]byte, readBytes); return &b }}}
 	l := &listener{}
 	c := &container{service: service, log: hclog.NewNullLogger()}
-	if err := newDelivery(c, s, l, newStream(), 0).run(t.Context()); err != nil {
+	if err := newDelivery(c, s, l, position{stream: newStream()}).run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return l.lines, service.damage

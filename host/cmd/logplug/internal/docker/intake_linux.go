@@ -28,6 +28,9 @@ const (
 	pipeBytes = 256 << 10
 	// stallTick is how often is looked whether a container that waits still runs.
 	stallTick = 250 * time.Millisecond
+	// wastePatience is for how long output that cannot be stored is kept in a FIFO whose
+	// container has ended: the daemon cannot go on before.
+	wastePatience = 3 * time.Second
 	// faultPause is how long to wait before trying again what failed.
 	faultPause = time.Second
 )
@@ -42,6 +45,10 @@ type intake struct {
 
 	fifo *os.File // nil if it is gone
 	done chan struct{}
+	// begun is called once, when the first bytes are in the journal.
+	begun func()
+	// wasted is called with the number of bytes that were given up.
+	wasted func(n int64)
 
 	mu       sync.Mutex
 	stopping chan struct{} // closed when the daemon has written the last
@@ -102,6 +109,9 @@ func (i *intake) stopped() bool {
 // run moves bytes until the FIFO ends, or is empty after stop, or ctx ends. It
 // returns whether nothing more will come.
 func (i *intake) run(ctx context.Context) (complete bool) {
+	if size, _ := i.journal.bytes(); size > 0 { // an earlier service took them
+		i.begin()
+	}
 	if i.fifo == nil {
 		return true
 	}
@@ -113,24 +123,76 @@ func (i *intake) run(ctx context.Context) (complete bool) {
 	}
 	_ = raw.Control(func(fd uintptr) { _, _ = unix.FcntlInt(fd, unix.F_SETPIPE_SZ, pipeBytes) })
 	defer context.AfterFunc(ctx, i.wake)()
-	failed := false
+	var failing time.Time // since when; zero: it does not
 	for i.admit(ctx) {
 		n, err := i.take(raw)
 		switch {
 		case err == nil && n > 0:
-			failed = false
+			i.begin()
+			failing = time.Time{}
 		case err == nil, errors.Is(err, unix.EAGAIN) && i.stopped():
 			return true
 		case errors.Is(err, unix.EAGAIN), errors.Is(err, os.ErrDeadlineExceeded):
 		default:
-			if !failed {
-				i.log.Error("the container's output cannot be stored; it waits", "error", err)
+			if failing.IsZero() {
+				failing = time.Now()
+				i.log.Error("the container's output cannot be stored; it waits", "container", i.container, "error", err)
 			}
-			failed = true
+			// Looked at each time: only of processes that were seen it is known when they end.
+			if i.over() && time.Since(failing) >= wastePatience {
+				return i.waste(ctx, raw)
+			}
 			i.pause(ctx, faultPause)
 		}
 	}
 	return i.stopped() && i.drain(raw)
+}
+
+// over tells whether the container, of which there is output, has ended.
+func (i *intake) over() bool {
+	if i.stopped() {
+		return true
+	}
+	if i.processes.state(i.container) == unknown { // it had a process, which nobody has seen
+		i.processes.census(map[string]string{i.container: filepath.Base(i.fifo.Name())})
+	}
+	return i.processes.state(i.container) == dead
+}
+
+// waste reads away what cannot be stored, until the FIFO ends, or is empty after stop, or
+// ctx ends.
+func (i *intake) waste(ctx context.Context, raw syscall.RawConn) (complete bool) {
+	i.log.Error("the container has ended, and the rest of its output cannot be stored; it is lost", "container", i.container)
+	buf, total := make([]byte, pipeBytes), int64(0)
+	for ctx.Err() == nil {
+		n, err := i.read(raw, buf)
+		total += int64(max(n, 0))
+		switch {
+		case n > 0:
+			i.wasted(int64(n))
+		case err == nil, errors.Is(err, unix.EAGAIN) && i.stopped():
+			i.log.Error("output of a container was lost", "container", i.container, "bytes", total)
+			return true
+		case errors.Is(err, unix.EAGAIN), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, unix.EINTR):
+		default:
+			i.log.Error("the container's output cannot be read", "container", i.container, "error", err)
+			return true
+		}
+	}
+	return false
+}
+
+// read reads, waiting as take does.
+func (i *intake) read(raw syscall.RawConn, buf []byte) (n int, err error) {
+	return transfer(i, raw, func(fd int) (int, error) { return unix.Read(fd, buf) })
+}
+
+// begin calls begun, the first time.
+func (i *intake) begin() {
+	if i.begun != nil {
+		i.begun()
+		i.begun = nil
+	}
 }
 
 // drain moves what is left in a FIFO that the daemon is about to remove.
@@ -148,13 +210,19 @@ func (i *intake) drain(raw syscall.RawConn) (complete bool) {
 }
 
 // take moves what is there, waiting for something unless the daemon writes no more.
-func (i *intake) take(raw syscall.RawConn) (n int64, err error) {
+func (i *intake) take(raw syscall.RawConn) (int64, error) {
+	return transfer(i, raw, i.journal.take)
+}
+
+// transfer calls move with the FIFO, again when there is something as long as it answers
+// unix.EAGAIN and the daemon may write more.
+func transfer[N int | int64](i *intake, raw syscall.RawConn, move func(fd int) (N, error)) (n N, err error) {
 	if i.stopped() {
-		cerr := raw.Control(func(fd uintptr) { n, err = i.journal.take(int(fd)) })
+		cerr := raw.Control(func(fd uintptr) { n, err = move(int(fd)) })
 		return n, errors.Join(err, cerr)
 	}
 	rerr := raw.Read(func(fd uintptr) bool {
-		n, err = i.journal.take(int(fd))
+		n, err = move(int(fd))
 		return err != unix.EAGAIN
 	})
 	if rerr != nil {

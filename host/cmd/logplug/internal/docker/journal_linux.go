@@ -31,6 +31,7 @@ type journal struct {
 	size    int64
 	read    int64 // what is before it is not needed any more
 	punched int64 // what is before it takes no room
+	emptied int64 // how many bytes it has had before it was begun anew
 }
 
 // openJournal opens a journal whose size is what the last filler left.
@@ -83,6 +84,20 @@ func (j *journal) bytes() (size, unread int64) {
 	return j.size, j.size - j.read
 }
 
+// mark returns where the journal will end once it has what is in the FIFO too, and reached
+// tells whether it is read up to a mark, however often it was begun anew.
+func (j *journal) mark(pending func() int) int64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.emptied + j.size + int64(pending())
+}
+
+func (j *journal) reached(mark int64) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.emptied+j.read >= mark
+}
+
 // begin sets where reading begins, and returns it. It is nearer than asked for if the
 // journal was truncated and the position, which says so, not yet stored.
 func (j *journal) begin(at int64) int64 {
@@ -107,6 +122,7 @@ func (j *journal) release(at int64, restart func()) (restarted bool, err error) 
 		if err := j.file.Truncate(0); err != nil {
 			return false, fmt.Errorf("empty the journal: %w", err)
 		}
+		j.emptied += at
 		j.size, j.read, j.punched = 0, 0, 0
 		restart()
 		return true, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -135,12 +136,12 @@ func TestPositionSurvives(t *testing.T) {
 	}
 	stream := newStream()
 	for i := range 5 {
-		p.store(position{stream: stream, seq: uint64(i), offset: int64(i) * 100, part: i})
+		p.store(position{stream: stream, seq: uint64(i), offset: int64(i) * 100, part: i, gap: i%2 > 0})
 		other, err := openPosition(path) // as another process sees it
 		if err != nil {
 			t.Fatal(err)
 		}
-		if at, want := other.load(), (position{stream, uint64(i), int64(i) * 100, i}); at != want {
+		if at, want := other.load(), (position{stream, uint64(i), int64(i) * 100, i, i%2 > 0}); at != want {
 			t.Errorf("got %+v, want %+v", at, want)
 		}
 		// Killed in the middle of the next store.
@@ -190,6 +191,45 @@ func TestProcesses(t *testing.T) {
 	}
 	state("c1", dead)
 	state("c2", unknown)
+}
+
+// A container that ended before anybody looked is dead, if the daemon that holds its FIFO can be
+// seen, and nothing that runs it.
+func TestCensus(t *testing.T) {
+	t.Parallel()
+	proc := t.TempDir()
+	process := func(pid, arguments string, open ...string) {
+		t.Helper()
+		dir := filepath.Join(proc, pid)
+		err := errors.Join(os.MkdirAll(filepath.Join(dir, "fd"), 0o700), os.WriteFile(filepath.Join(dir, "cmdline"), []byte(arguments), 0o600))
+		for i, path := range open {
+			err = errors.Join(err, os.Symlink(path, filepath.Join(dir, "fd", strconv.Itoa(i))))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := newProcesses(proc)
+	state := func(want liveness) {
+		t.Helper()
+		p.census(map[string]string{"c1": "f1"})
+		if got := p.state("c1"); got != want {
+			t.Errorf("it is %v, want %v", got, want)
+		}
+	}
+	process("1000000", "init", "/dev/null")
+	state(unknown)
+	process("1000001", "dockerd", "socket:[1]", "/run/docker/logging/f1")
+	process("1000002", "shim\x00-id\x00c1\x00")
+	state(unknown)
+	if err := os.RemoveAll(filepath.Join(proc, "1000002")); err != nil {
+		t.Fatal(err)
+	}
+	state(dead)
+	p.forget("c1")
+	if got := p.state("c1"); got != unknown {
+		t.Errorf("the next run is %v", got)
+	}
 }
 
 // What is there when a service begins is taken up in the order in which it began;

@@ -1,9 +1,14 @@
 package docker_test
 
 import (
+	"bufio"
+	"encoding/json"
 	"fmt"
+	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -49,6 +54,7 @@ func TestLogs(t *testing.T) {
 			checkOutput(t, r, driver, options)
 			checkSelections(t, r, driver, options)
 			checkFollow(t, r, driver, options)
+			checkLong(t, r, driver, options)
 			checkRestart(t, r, driver, options)
 		})
 	}
@@ -58,7 +64,38 @@ func TestLogs(t *testing.T) {
 		out, _ := r.logs("optional")
 		check(t, "stdout", out, "hello\n")
 	})
+	checkAttributes(t, r)
 	checkRemoved(t, r)
+}
+
+// Labels, variables and tags are with the driver.
+func checkAttributes(t *testing.T, r *rig) {
+	for tag, want := range map[string]func(id string) string{
+		"{{.Name}}":      func(string) string { return "attributed" },
+		"{{.ImageName}}": func(string) string { return image },
+		"{{.FullID}}":    func(id string) string { return id },
+		"{{.ID}}/x":      func(id string) string { return id[:12] + "/x" },
+	} {
+		id := r.Run("create", "--network=none", "--name", "attributed", "--log-driver", "logplug-jsonfile",
+			"--label", "tier=front", "--label", "com.example.team=logs", "--label", "other=no", "-e", "STAGE=test", "-e", "LC_X=1", "-e", "SECRET=no",
+			"--log-opt", "tag="+tag, "--log-opt", "labels=tier", "--log-opt", "labels-regex=^com\\.example", "--log-opt", "env=STAGE",
+			"--log-opt", "env-regex=^LC_", image, "out:hello")
+		r.Run("start", "attributed")
+		r.Run("wait", "attributed")
+		text, err := os.ReadFile(filepath.Join(r.state, "logs", id, "container.log"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var record struct{ Attrs map[string]string }
+		if err := json.Unmarshal(text, &record); err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		attrs := map[string]string{"tag": want(id), "tier": "front", "com.example.team": "logs", "STAGE": "test", "LC_X": "1"}
+		if !maps.Equal(record.Attrs, attrs) {
+			t.Errorf("%s: the attributes are %v, want %v", tag, record.Attrs, attrs)
+		}
+		r.Run("rm", "attributed")
+	}
 }
 
 func checkOutput(t *testing.T, r *rig, driver string, options []string) {
@@ -71,9 +108,18 @@ func checkOutput(t *testing.T, r *rig, driver string, options []string) {
 	check(t, "stderr", errs, wantErr)
 	// Docker's plugins have no way to pass attributes on; the rest is as it should be.
 	// dockerd reads stdout and stderr apart, so that no tail of both is certain.
-	out, _ = r.logs("--details", name)
+	out, errs = r.logs("--details", name)
 	want := "\n \x00\xff\x1b[1m\n no newline"
 	check(t, "--details", out[max(0, len(out)-len(want)):], want)
+	wantOut, wantErr = counted(1, 3000)
+	want = indented(wantOut)
+	check(t, "--details", out[:min(len(out), len(want))], want)
+	check(t, "--details on stderr", errs, indented(wantErr))
+}
+
+// indented is lines as they are shown with the details that there are not.
+func indented(text string) string {
+	return strings.TrimSuffix(" "+strings.ReplaceAll(text, "\n", "\n "), " ")
 }
 
 func checkSelections(t *testing.T, r *rig, driver string, options []string) {
@@ -97,6 +143,7 @@ func checkSelections(t *testing.T, r *rig, driver string, options []string) {
 		args []string
 		want string
 	}{
+		{[]string{"--details"}, " a\n b\n c\n d\n"},
 		{[]string{"--tail", "0"}, ""},
 		{[]string{"--tail", "1"}, "d\n"},
 		{[]string{"--tail", "100"}, "a\nb\nc\nd\n"},
@@ -117,8 +164,8 @@ func checkFollow(t *testing.T, r *rig, driver string, options []string) {
 	r.create(name, "logplug-"+driver, options, "count:1:1000", "sleep:300ms", "count:1001:3000", "wait", "out:end")
 	r.Run("start", name)
 	follower := r.Docker("logs", "-f", name)
-	var out strings.Builder
-	follower.Stdout = &out
+	var out, errs strings.Builder
+	follower.Stdout, follower.Stderr = &out, &errs
 	if err := follower.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -130,8 +177,61 @@ func checkFollow(t *testing.T, r *rig, driver string, options []string) {
 	if err := follower.Wait(); err != nil {
 		t.Error(err)
 	}
-	want, _ := counted(1, 3000)
+	want, wantErr := counted(1, 3000)
 	check(t, "followed", out.String(), want+"end\n")
+	check(t, "followed on stderr", errs.String(), wantErr)
+}
+
+// partBytes is the size of the parts in which Docker's daemon takes long lines, and which
+// docker logs --tail counts.
+const partBytes = 16 << 10
+
+// Long lines are shown whole, also to those who begin with them in the middle of the log.
+func checkLong(t *testing.T, r *rig, driver string, options []string) {
+	name := driver + "-long"
+	r.create(name, "logplug-"+driver, options, "out:a", "long:200000", "begin", "long:200001", "out:b", "wait", "long:200002")
+	r.Run("start", name)
+	first := "a\n" + long(200000)
+	r.await("the first long line", func() bool {
+		out, _ := r.logs(name)
+		return out == first
+	})
+	parts := 200000/partBytes + 1
+	follower := r.Docker("logs", "-f", "--tail", strconv.Itoa(parts), name)
+	pipe, err := follower.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := follower.Start(); err != nil {
+		t.Fatal(err)
+	}
+	followed := bufio.NewReader(pipe)
+	for i, want := range []string{long(200000), long(200001), "b\n", long(200002)} {
+		got, err := followed.ReadString('\n')
+		if err != nil {
+			t.Error(err)
+		}
+		check(t, "followed line", got, want)
+		switch i { // only now: it is not certain when a follower begins
+		case 0:
+			r.Run("kill", "--signal", "USR1", name)
+		case 2:
+			r.Run("stop", name)
+		}
+	}
+	if rest, err := io.ReadAll(followed); err != nil || len(rest) > 0 {
+		t.Errorf("%q follows, %v", rest, err)
+	}
+	if err := follower.Wait(); err != nil {
+		t.Error(err)
+	}
+	for n, want := range map[int]string{
+		1: long(200002)[(parts-1)*partBytes:], parts: long(200002), parts + 1: "b\n" + long(200002),
+		2*parts + 1: long(200001) + "b\n" + long(200002),
+	} {
+		out, _ := r.logs("--tail", strconv.Itoa(n), name)
+		check(t, fmt.Sprintf("--tail %d", n), out, want)
+	}
 }
 
 // A container that runs again adds to its log.
@@ -157,7 +257,5 @@ func checkRemoved(t *testing.T, r *rig) {
 		_, err := os.Stat(dir)
 		return os.IsNotExist(err)
 	})
-	if left, err := filepath.Glob(filepath.Join(r.state, "streams", "*")); err != nil || len(left) > 0 {
-		t.Errorf("state of streams is left: %v, %v", left, err)
-	}
+	r.await("no state of streams is left", func() bool { return len(glob(t, filepath.Join(r.state, "streams", "*"))) == 0 })
 }

@@ -6,12 +6,15 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -43,6 +46,14 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	buildDir = dir
+	flag.Parse()
+	if n := flag.Lookup("test.parallel"); n.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
+		// Most tests mostly wait.
+		err = n.Value.Set(strconv.Itoa(max(3, runtime.GOMAXPROCS(0))))
+	}
+	if err != nil {
+		panic(err)
+	}
 	code := m.Run()
 	os.RemoveAll(dir)
 	os.Exit(code)
@@ -57,6 +68,7 @@ var build = sync.OnceValues(func() (*binaries, error) {
 		b.drivers() + "/logplug-driver-local":    "drivers/local",
 		b.drivers() + "/logplug-driver-nats":     "drivers/nats",
 		b.drivers() + "/logplug-driver-moody":    "host/cmd/logplug/internal/docker/testdata/moody",
+		b.drivers() + "/logplug-driver-sink":     "sdk/testdrivers/sink",
 	} {
 		out, err := exec.Command("go", "build", "-o", path, "github.com/logplug/logplug/"+pkg).CombinedOutput()
 		if err != nil {
@@ -93,12 +105,15 @@ type served struct {
 	out    output
 }
 
-// newRig starts both.
-func newRig(t testing.TB) *rig {
+// newRig starts both, the plugins after prepare.
+func newRig(t testing.TB, prepare ...func(r *rig)) *rig {
 	t.Helper()
 	d := engine.StartDockerd(t)
 	r := &rig{Dockerd: d, t: t, bin: programs(t), state: filepath.Join(t.TempDir(), "state"), served: &served{}}
 	d.Import(image, filepath.Join(r.bin.dir, "puppet"))
+	for _, f := range prepare {
+		f(r)
+	}
 	r.start()
 	t.Cleanup(func() {
 		r.RemoveAll() // while somebody listens to the daemon
@@ -194,7 +209,17 @@ func (r *rig) stats() (st docker.Stats) {
 	return st
 }
 
-// pid returns the process of a driver.
+// process waits until a driver has a process, and returns it.
+func (r *rig) process(driver string) (pid int) {
+	r.t.Helper()
+	r.await("the driver "+driver+" runs", func() bool {
+		pid = r.pid(driver)
+		return pid > 0
+	})
+	return pid
+}
+
+// pid returns the process of a driver, 0 if it has none at present.
 func (r *rig) pid(driver string) int {
 	for _, d := range r.stats().Host.Drivers {
 		if d.Driver == driver {

@@ -50,7 +50,7 @@ func TestManagedPlugin(t *testing.T) {
 	}
 }
 
-func glob(t *testing.T, pattern string) []string {
+func glob(t testing.TB, pattern string) []string {
 	t.Helper()
 	names, err := filepath.Glob(pattern)
 	if err != nil {
@@ -59,20 +59,54 @@ func glob(t *testing.T, pattern string) []string {
 	return names
 }
 
-// The unit is one that the service manager understands.
-func TestUnit(t *testing.T) {
+// The units are such as the service manager understands, and the documents say how to remove
+// what they make it keep.
+func TestUnits(t *testing.T) {
 	t.Parallel()
 	analyze := receiver.Need(t, "systemd-analyze")
-	text, err := os.ReadFile("../../packaging/systemd/logplug-docker.service")
-	if err != nil {
-		t.Fatal(err)
+	for name, document := range map[string]string{"logplug-docker.service": "DOCKER.md", "logplug-serve.service": "CONTAINERD.md"} {
+		text, err := os.ReadFile("../../packaging/systemd/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The program need not be installed here.
+		unit := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(unit, []byte(strings.ReplaceAll(string(text), "/usr/bin/logplug", "/bin/true")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.Command(analyze, "verify", "--man=no", unit).CombinedOutput(); err != nil || len(out) > 0 {
+			t.Errorf("%s: systemd-analyze verify: %v\n%s", name, err, out)
+		}
+		help, err := os.ReadFile("../../" + document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, removal, _ := strings.Cut(string(help), "To remove it:")
+		removal, _, _ = strings.Cut(removal, "\n\n")
+		for _, path := range kept(string(text)) {
+			if !strings.Contains(removal, "`"+path+"`") {
+				t.Errorf("%s does not say that %s is to be removed", document, path)
+			}
+		}
 	}
-	// The program need not be installed here.
-	unit := filepath.Join(t.TempDir(), "logplug-docker.service")
-	if err := os.WriteFile(unit, []byte(strings.ReplaceAll(string(text), "/usr/bin/logplug", "/bin/true")), 0o600); err != nil {
-		t.Fatal(err)
+}
+
+// kept returns what is there because of a unit when it was removed. Directories are made
+// with all those above them.
+func kept(unit string) (paths []string) {
+	for line := range strings.Lines(unit) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		top, _, _ := strings.Cut(value, "/")
+		switch {
+		case name == "StateDirectory":
+			paths = append(paths, "/var/lib/"+top)
+		case name == "RuntimeDirectory" && top != "docker": // Docker's own
+			paths = append(paths, "/run/"+top)
+		case name == "ExecStart":
+			if _, state, found := strings.Cut(value, "--state-dir %h"); found {
+				paths = append(paths, "/root"+state)
+			}
+		}
 	}
-	if out, err := exec.Command(analyze, "verify", "--man=no", unit).CombinedOutput(); err != nil || len(out) > 0 {
-		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
-	}
+	return paths
 }

@@ -18,6 +18,7 @@ type position struct {
 	seq    uint64 // the number in it of the message that was logged last
 	offset int64  // in the journal, of the frame to log next
 	part   int    // how many parts of that frame's line are logged already
+	gap    bool   // the host dropped what came last: the next number is of a message that says so
 }
 
 // A slot in the file is a position in words, with a version in front and behind: it
@@ -29,6 +30,7 @@ const (
 	slotSeq       = 3
 	slotOffset    = 4
 	slotPart      = 5
+	slotGap       = 6
 	slotEnd       = 7
 	positionBytes = 4 << 10
 )
@@ -83,7 +85,7 @@ func (p *positionFile) load() position {
 			continue
 		}
 		p.version = v
-		at = position{seq: s[slotSeq], offset: int64(s[slotOffset]), part: int(s[slotPart])}
+		at = position{seq: s[slotSeq], offset: int64(s[slotOffset]), part: int(s[slotPart]), gap: s[slotGap] != 0}
 		if s[slotStream]|s[slotStream+1] != 0 {
 			var raw [16]byte
 			binary.BigEndian.PutUint64(raw[:8], s[slotStream])
@@ -105,6 +107,10 @@ func (p *positionFile) store(at position) {
 	atomic.StoreUint64(&s[slotVersion], 0)
 	s[slotStream], s[slotStream+1] = p.encoded[0], p.encoded[1]
 	s[slotSeq], s[slotOffset], s[slotPart] = at.seq, uint64(at.offset), uint64(at.part)
+	s[slotGap] = 0
+	if at.gap {
+		s[slotGap] = 1
+	}
 	atomic.StoreUint64(&s[slotEnd], p.version)
 	atomic.StoreUint64(&s[slotVersion], p.version)
 }

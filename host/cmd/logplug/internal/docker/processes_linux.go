@@ -2,6 +2,7 @@ package docker
 
 import (
 	"bytes"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -30,6 +31,8 @@ type processes struct {
 	scanned time.Time
 	groups  map[int][]byte // of all processes, by number
 	seen    map[string]sighting
+	gone    map[string]bool // were not seen, and would have been
+	forgot  int             // how many times something was forgotten
 }
 
 // sighting is a process of a container.
@@ -39,7 +42,7 @@ type sighting struct {
 }
 
 func newProcesses(proc string) *processes {
-	return &processes{proc: proc, seen: make(map[string]sighting)}
+	return &processes{proc: proc, seen: make(map[string]sighting), gone: make(map[string]bool)}
 }
 
 // state tells whether the container has a process.
@@ -62,10 +65,13 @@ func (p *processes) state(id string) liveness {
 		// What was scanned may be over.
 		if bytes.Contains(group, []byte(id)) && p.has(pid, id) {
 			p.seen[id] = sighting{pid, now}
+			delete(p.gone, id)
 			return alive
 		}
 	}
 	switch {
+	case p.gone[id]:
+		return dead
 	case !seen:
 		return unknown
 	case p.scanned.After(s.last):
@@ -81,6 +87,8 @@ func (p *processes) forget(id string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.seen, id)
+	delete(p.gone, id)
+	p.forgot++
 }
 
 func (p *processes) scan() {
@@ -104,4 +112,53 @@ func (p *processes) group(pid int) []byte {
 		return nil
 	}
 	return text
+}
+
+// census looks for all that belongs to containers of which no process was seen: also for
+// what runs them, which has their ID in its arguments where their processes are in a virtual
+// machine. Those for which there is nothing are dead, if the daemon can be seen
+// from here: it holds their FIFO, whose name is given.
+func (p *processes) census(fifos map[string]string) {
+	if len(fifos) == 0 {
+		return
+	}
+	entries, err := os.ReadDir(p.proc)
+	if err != nil {
+		return
+	}
+	p.mu.Lock()
+	forgot := p.forgot
+	p.mu.Unlock()
+	held := make(map[string]bool)
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		arguments, _ := os.ReadFile(filepath.Join(p.proc, e.Name(), "cmdline")) // it may have ended
+		text := append(arguments, p.group(pid)...)
+		maps.DeleteFunc(fifos, func(id, _ string) bool { return bytes.Contains(text, []byte(id)) })
+		p.files(e.Name(), func(name string) { held[name] = true })
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for id, fifo := range fifos {
+		if held[fifo] && forgot == p.forgot { // a new run may have begun meanwhile
+			p.gone[id] = true
+		}
+	}
+}
+
+// files calls f with the names of the files that a process has open.
+func (p *processes) files(pid string, f func(name string)) {
+	dir := filepath.Join(p.proc, pid, "fd")
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return // it has ended, or is nobody's business
+	}
+	for _, e := range entries {
+		if path, err := os.Readlink(filepath.Join(dir, e.Name())); err == nil {
+			f(filepath.Base(path))
+		}
+	}
 }

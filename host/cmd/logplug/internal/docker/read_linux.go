@@ -56,32 +56,39 @@ func failure(w *logdriver.LogWatcher) error {
 	}
 }
 
-// settle waits until what the daemon has written is logged, for a while.
-func (c *container) settle(ctx context.Context) {
+// settle waits until what the daemon has written until now is logged, for a while. It
+// returns whether it is: what comes meanwhile does not count.
+func (c *container) settle(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, readPatience)
 	defer cancel()
+	marks := make(map[*stream]int64)
+	streams, _ := c.snapshot()
+	for _, s := range streams {
+		marks[s] = s.journal.mark(s.intake.pending)
+	}
 	tick := time.NewTicker(readTick)
 	defer tick.Stop()
-	for !c.idle() {
+	for !c.reached(marks) {
 		select {
 		case <-tick.C:
 		case <-c.done:
-			return
+			return true
 		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-func (c *container) idle() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, s := range c.streams {
-		if !s.idle() {
 			return false
 		}
 	}
-	return c.logger != nil
+	return true
+}
+
+// reached tells whether the streams are logged up to these marks.
+func (c *container) reached(marks map[*stream]int64) bool {
+	streams, l := c.snapshot()
+	for _, s := range streams {
+		if mark, ok := marks[s]; ok && !s.journal.reached(mark) {
+			return false
+		}
+	}
+	return l != nil
 }
 
 // flusher is what a stream of frames is written to.

@@ -2,6 +2,7 @@ package docker
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -91,6 +92,7 @@ func (s *Service) endAbandoned(since map[*stream]time.Time) {
 		streams = append(streams, st)
 	}
 	s.mu.Unlock()
+	s.countDead(streams)
 	now := time.Now()
 	for _, st := range streams {
 		if st.abandoned(now, since) {
@@ -103,4 +105,21 @@ func (s *Service) endAbandoned(since map[*stream]time.Time) {
 			delete(since, st)
 		}
 	}
+}
+
+// countDead finds out which containers have ended before this service began: their
+// processes were never seen.
+func (s *Service) countDead(streams []*stream) {
+	fifos, fresh := make(map[string]string), make(map[string]bool)
+	for _, st := range streams {
+		id := st.Info.ContainerID
+		switch {
+		case !st.resumed:
+			fresh[id] = true // its process may be just about to begin
+		case !st.full() && !st.intake.stopped() && s.processes.state(id) == unknown:
+			fifos[id] = filepath.Base(st.File)
+		}
+	}
+	maps.DeleteFunc(fifos, func(id, _ string) bool { return id == "" || fresh[id] })
+	s.processes.census(fifos)
 }

@@ -26,7 +26,7 @@ const (
 	// stopPatience is for how long stopping waits for the driver to have it all.
 	stopPatience = time.Second
 	// tidyInterval is how often is looked for what nobody needs any more.
-	tidyInterval = 30 * time.Second
+	tidyInterval = 5 * time.Second
 )
 
 // Config configures a Service.
@@ -65,6 +65,7 @@ type Service struct {
 	containers map[string]*container
 	streams    map[string]*stream // by FIFO
 	damage     Damage
+	lost       int64
 }
 
 // Damage counts what was skipped of what daemons wrote.
@@ -127,6 +128,7 @@ func (s *Service) resume() {
 			s.log.Error("output of a container cannot be taken up again", "container", f.Info.ID(), "error", err)
 			continue
 		}
+		st.resumed = true
 		s.log.Info("taking up the output of a container again", "container", f.Info.ID(), "driver", f.Driver)
 		s.takeUp(st)
 	}
@@ -154,6 +156,7 @@ func (s *Service) takeUp(st *stream) {
 // enlist gives a new stream to its container. It returns nil if that is ending; the
 // caller waits then. It is called with s.mu.
 func (s *Service) enlist(st *stream) (c *container, ending *container) {
+	s.processes.forget(st.key()) // those of an earlier run
 	if c := s.containers[st.key()]; c != nil {
 		if !c.add(st) {
 			return nil, c
@@ -185,6 +188,13 @@ func (s *Service) dropped(st *stream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.streams, st.File)
+}
+
+// wasted counts bytes of output that could not be stored.
+func (s *Service) wasted(n int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lost += n
 }
 
 // corrupt reports that bytes of a stream were skipped.
@@ -339,9 +349,11 @@ func (s *Service) Stop(ctx context.Context, file string) error {
 
 // Stats is what GET /stats answers.
 type Stats struct {
-	Host    host.Stats    `json:"host"`
-	Damage  Damage        `json:"damage"`
-	Streams []StreamStats `json:"streams"`
+	Host   host.Stats `json:"host"`
+	Damage Damage     `json:"damage"`
+	// LostBytes are what containers that have ended had written last, and could not be stored.
+	LostBytes int64         `json:"lostBytes"`
+	Streams   []StreamStats `json:"streams"`
 }
 
 // StreamStats is about the output of one run of a container.
@@ -359,7 +371,7 @@ func (s *Service) Stats() Stats {
 	st := Stats{Host: s.host.Stats(), Streams: []StreamStats{}}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st.Damage = s.damage
+	st.Damage, st.LostBytes = s.damage, s.lost
 	for _, x := range s.streams {
 		_, unread := x.journal.bytes()
 		st.Streams = append(st.Streams, StreamStats{x.Info.ContainerID, x.Driver, unread, x.full()})

@@ -19,6 +19,7 @@ type stream struct {
 	intake   *intake
 	cancel   context.CancelFunc // ends the intake
 	filled   chan struct{}      // closed when nothing more comes into the journal
+	resumed  bool               // an earlier service began it
 }
 
 // openStream opens the state in dir and the FIFO.
@@ -70,12 +71,6 @@ func (s *stream) begin(ctx context.Context) {
 	}()
 }
 
-// idle tells whether what the daemon has written so far is logged.
-func (s *stream) idle() bool {
-	_, unread := s.journal.bytes()
-	return unread == 0 && (s.full() || s.intake.pending() == 0)
-}
-
 // close lets go of the files. The intake must have ended, or not have begun.
 func (s *stream) close() error {
 	var errs []error
@@ -123,4 +118,6 @@ func (s *stream) abandoned(now time.Time, since map[*stream]time.Time) bool {
 	return now.Sub(began) >= abandonedAfter
 }
 
-const abandonedAfter = time.Minute
+// abandonedAfter is longer than Docker waits for the last output of a container that has
+// ended.
+const abandonedAfter = 20 * time.Second

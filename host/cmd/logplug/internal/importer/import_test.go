@@ -2,6 +2,7 @@ package importer_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -14,6 +15,8 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/gzip"
+	"github.com/logplug/logplug/host/cmd/logplug/internal/docker/frame"
+	"github.com/logplug/logplug/shared/logdriver"
 )
 
 // installed makes what the tests run, once and only if a test asks for it: fuzzing
@@ -105,11 +108,60 @@ func writeFile(t *testing.T, path, content string, zip bool) {
 	}
 }
 
+// source is the log of a container engine.
+type source struct {
+	log     string // name of its file
+	rotated string // what is added to that of an older one
+	text    func(from, to int) (lines, file string)
+}
+
+var sources = map[string]source{
+	"cri":          {"0.log", ".20260101-000000", text},
+	"docker-json":  {"c-json.log", ".1", dockerText(jsonRecord)},
+	"docker-local": {"container.log", ".1", dockerText(localRecord)},
+}
+
+// dockerText is text with records of Docker's, which are made of the bytes of a line or of a part of it.
+func dockerText(record func(line string, at time.Time, part logdriver.Partial) string) func(from, to int) (lines, file string) {
+	return func(from, to int) (lines, file string) {
+		var l, f strings.Builder
+		at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+		for i := from; i < to; i++ {
+			line := fmt.Sprintf("line %d %s", i, strings.Repeat("x", i%80))
+			stamp := at.Add(time.Duration(i) * time.Microsecond)
+			l.WriteString(line + "\n")
+			if i%10 == 0 {
+				part := logdriver.Partial{ID: fmt.Sprint(i), Ordinal: 1}
+				f.WriteString(record(line[:5], stamp, part))
+				part.Ordinal, part.Last = 2, true
+				f.WriteString(record(line[5:], stamp, part))
+			} else {
+				f.WriteString(record(line, stamp, logdriver.Partial{}))
+			}
+		}
+		return l.String(), f.String()
+	}
+}
+
+func jsonRecord(line string, at time.Time, part logdriver.Partial) string {
+	if !part.IsPartial() || part.Last {
+		line += `\n`
+	}
+	return fmt.Sprintf("{\"log\":\"%s\",\"stream\":\"stdout\",\"time\":\"%s\"}\n", line, at.Format(time.RFC3339Nano))
+}
+
+func localRecord(line string, at time.Time, part logdriver.Partial) string {
+	b := frame.Append(nil, &logdriver.Message{Line: []byte(line), Source: "stdout", Timestamp: at, Partial: part})
+	return string(binary.BigEndian.AppendUint32(b, uint32(len(b)-frame.HeaderBytes)))
+}
+
 // TestKilled kills an import at random moments until it comes to its end, with the log
 // being rotated and compressed in between. Nothing is missing, and nothing twice.
 func TestKilled(t *testing.T) {
-	for _, driver := range []string{"jsonfile", "local"} {
-		t.Run(driver, func(t *testing.T) { testKilled(t, driver) })
+	for format, s := range sources {
+		for _, driver := range []string{"jsonfile", "local"} {
+			t.Run(format+" to "+driver, func(t *testing.T) { testKilled(t, s, driver) })
+		}
 	}
 }
 
@@ -143,13 +195,14 @@ func total(dir string) (n int64) {
 	return n
 }
 
-func testKilled(t *testing.T, driver string) {
+func testKilled(t *testing.T, src source, driver string) {
 	dir, state := t.TempDir(), t.TempDir()
-	log := filepath.Join(dir, "0.log")
-	_, first := text(0, records/3)
-	_, second := text(records/3, records)
-	want, _ := text(0, records)
-	writeFile(t, log+".20260101-000000", first, false)
+	log := filepath.Join(dir, src.log)
+	older := log + src.rotated
+	_, first := src.text(0, records/3)
+	_, second := src.text(records/3, records)
+	want, _ := src.text(0, records)
+	writeFile(t, older, first, false)
 	writeFile(t, log, second, false)
 	rnd := rand.New(rand.NewPCG(3, 7))
 	kills := 0
@@ -172,8 +225,8 @@ func testKilled(t *testing.T, driver string) {
 			t.Fatal(errs.String())
 		}
 		if kills++; kills == 2 {
-			writeFile(t, log+".20260101-000000.gz", first, true)
-			if err := os.Remove(log + ".20260101-000000"); err != nil {
+			writeFile(t, older+".gz", first, true)
+			if err := os.Remove(older); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -186,7 +239,7 @@ func testKilled(t *testing.T, driver string) {
 		t.Errorf("got %d bytes, want %d", len(got), len(want))
 	}
 	// What was written since is added.
-	more, file := text(records, records+100)
+	more, file := src.text(records, records+100)
 	f, err := os.OpenFile(log, os.O_APPEND|os.O_WRONLY, 0)
 	if err == nil {
 		_, err = f.WriteString(file)

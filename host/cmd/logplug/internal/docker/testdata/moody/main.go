@@ -1,5 +1,5 @@
 // Moody is a driver for tests. It cannot open a logger before the file that its option
-// names exists, and keeps nothing.
+// names exists and is empty, and keeps nothing.
 package main
 
 import (
@@ -27,8 +27,12 @@ func (logger) Log(m *logdriver.Message) error {
 
 func open(_ context.Context, _ logdriver.Info, o *options) (logdriver.Logger, error) {
 	if o.Until != "" {
-		if _, err := os.Stat(o.Until); err != nil {
+		reason, err := os.ReadFile(o.Until)
+		if err != nil {
 			return nil, fmt.Errorf("the sink is down: %w", err)
+		}
+		if len(reason) > 0 {
+			return nil, fmt.Errorf("the sink says: %s", reason)
 		}
 	}
 	return logger{}, nil

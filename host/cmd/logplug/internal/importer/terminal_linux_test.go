@@ -1,0 +1,90 @@
+package importer_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/docker/go-units"
+	"golang.org/x/sys/unix"
+)
+
+// openTerminal returns both ends of a new terminal.
+func openTerminal(t *testing.T) (user, program *os.File) {
+	t.Helper()
+	user, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skip("no terminals here:", err)
+	}
+	t.Cleanup(func() { user.Close() })
+	fd := int(user.Fd())
+	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { program.Close() })
+	return user, program
+}
+
+// TestProgress imports on a terminal, which shows how far it is, and elsewhere, which
+// does not.
+func TestProgress(t *testing.T) {
+	dir, state := t.TempDir(), t.TempDir()
+	log, hang, sink := filepath.Join(dir, "0.log"), filepath.Join(dir, "hang"), filepath.Join(dir, "out")
+	const records = 200_000 // more than the spool takes
+	_, file := text(0, records)
+	writeFile(t, log, file, false)
+	writeFile(t, hang, "", false)
+	user, program := openTerminal(t)
+	cmd := logplug(t, state, "import", "-d", "sink", "--opt", "file="+sink, "--opt", "hang-file="+hang, "--opt", "cache-disabled=true", log)
+	cmd.Stderr = program
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := program.Close(); err != nil {
+		t.Fatal(err)
+	}
+	// It is shown from time to time: the import must not be over before.
+	time.AfterFunc(2*time.Second, func() { _ = os.Remove(hang) })
+	shown, _ := io.ReadAll(user) // a terminal that nobody writes to any more ends with an error
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("%v: %q", err, shown)
+	}
+	updates := strings.Split(string(shown), "\r\x1b[K")
+	if updates[0] != "" || len(updates) < 3 {
+		t.Fatalf("it shows %q", shown)
+	}
+	size := units.HumanSize(float64(len(file)))
+	// The records of some lines are two.
+	messages := records + records/10
+	line := regexp.MustCompile(`^[0-9.]+[kM]?B of ` + regexp.QuoteMeta(size) + `, \d+ messages, [0-9.]+[kM]?B/s$`)
+	last := len(updates) - 1
+	whole, ended := strings.CutSuffix(updates[last], "\r\n")
+	if want := fmt.Sprintf("%s of %s, %d messages, ", size, size, messages); !ended || !strings.HasPrefix(whole, want) {
+		t.Errorf("at the end it shows %q, want %q", updates[last], want)
+	}
+	for _, u := range append(updates[1:last:last], whole) {
+		if !line.MatchString(u) {
+			t.Errorf("it shows %q", u)
+		}
+	}
+	again := logplug(t, state, "import", "--id", "again", log)
+	var stderr bytes.Buffer
+	again.Stderr = &stderr
+	if err := again.Run(); err != nil || stderr.Len() > 0 {
+		t.Errorf("where there is no terminal it prints %q, %v", stderr.String(), err)
+	}
+}
