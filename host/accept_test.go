@@ -40,7 +40,7 @@ func TestLogWaitsNoLongerThanItsDeadline(t *testing.T) {
 			for range 100 {
 				select {
 				case <-tick.C:
-					l.freeRoom(1, 1)
+					l.room.free(1, 1)
 				case <-logged:
 					return
 				}
