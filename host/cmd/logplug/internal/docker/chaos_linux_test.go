@@ -48,6 +48,8 @@ func TestKilled(t *testing.T) {
 	t.Logf("killed after %s", time.Since(began).Round(time.Millisecond))
 	signalAll(t, pids, syscall.SIGTERM)
 	r.Run(append([]string{"wait"}, names...)...)
+	// docker logs does not wait for long for a logger that is being opened again.
+	r.await("everything is delivered", func() bool { return len(r.stats().Streams) == 0 })
 	var mu sync.Mutex
 	lines := 0
 	each(names, func(_ int, name string) {
