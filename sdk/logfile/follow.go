@@ -85,24 +85,37 @@ func (r *reading) restarted(g *generation, sc *scanner, head *[]byte) (bool, err
 	if g.packed {
 		return false, nil
 	}
-	fi, err := g.f.Stat()
+	size, err := g.sizeNow()
+	if err == nil && size >= sc.off && len(*head) < int(min(headBytes, sc.off)) {
+		began := readHead(g, sc.off)
+		// If it was truncated meanwhile, this may be how it begins now.
+		if size, err = g.sizeNow(); size >= sc.off {
+			*head = began
+		}
+	}
 	if err != nil {
 		return false, fmt.Errorf("follow log: %w", err)
 	}
-	if fi.Size() >= sc.off {
-		if len(*head) < headBytes && int64(len(*head)) < sc.off {
-			*head = readHead(g, sc.off)
-		}
+	if size >= sc.off {
 		return false, nil
 	}
-	if now := readHead(g, fi.Size()); len(now) > 0 && bytes.HasPrefix(*head, now) {
+	if now := readHead(g, size); len(now) > 0 && bytes.HasPrefix(*head, now) {
 		return false, nil // the writer took back what it could not make durable, and writes it again
 	}
 	*head = nil
-	r.damaged(g, fi.Size(), 0, errTruncated)
+	r.damaged(g, size, 0, errTruncated)
 	r.from, r.matched = place{}, true
 	sc.restart()
 	return true, r.reportDamage()
+}
+
+// sizeNow returns how large g, which is not compressed, is.
+func (g *generation) sizeNow() (int64, error) {
+	fi, err := g.f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return fi.Size(), nil
 }
 
 // headBytes of a file tell it from one with other contents.
