@@ -1,3 +1,5 @@
+//go:build unix
+
 // Payload is what runs in the containers of the tests: "payload DO ARG...".
 //
 //	lines N STEP   N numbered lines on standard output, every STEP-th on standard error
