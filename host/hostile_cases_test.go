@@ -141,6 +141,7 @@ var hostileCases = []hostileCase{
 
 	{name: "flush-hangs", flush: "deadline"},
 	{name: "close-hangs"},
+	{name: "close-unknown"},
 	{name: "drain-hangs"},
 	{name: "shutdown-hangs"},
 

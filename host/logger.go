@@ -284,10 +284,10 @@ func (l *logger) finish(ctx context.Context) error {
 }
 
 // closed is what Shutdown makes of err, which closing in the driver ended with. A
-// process that is gone or does not answer holds nothing that matters: what it
-// acknowledged is with the sink, and it is replaced.
+// process that is gone, does not answer, or was asked to end and has closed its loggers
+// holds nothing that matters: what it acknowledged is with the sink, and it is replaced.
 func (l *logger) closed(err error) error {
-	if errors.Is(err, wire.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+	if errors.Is(err, wire.ErrUnknownLogger) || errors.Is(err, wire.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		l.driver.log.Warn("the driver did not say that the logger is closed", "logger", l.label(), "error", err)
 		return nil
 	}
