@@ -103,6 +103,36 @@ func TestKilledDriverIsReplaced(t *testing.T) {
 	}
 }
 
+// TestCallsOutliveAKilledDriver: with nothing on its way, Flush and ReadLogs are the
+// first to meet a process that has just been killed, and wait for the next one.
+func TestCallsOutliveAKilledDriver(t *testing.T) {
+	h := newHost(t, nil)
+	l := open(t, h, "jsonfile", jsonInfo(t, nil))
+	for i := range 3 {
+		logLine(t, l, "message %d", i)
+		if err := l.Flush(testContext(t)); err != nil {
+			t.Fatal(err)
+		}
+		// A signal takes a moment: what is stopped does not answer meanwhile.
+		if err := syscall.Kill(freezeDriver(t, h), syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Flush(testContext(t)); err != nil {
+			t.Fatal(err)
+		}
+		got := readAll(t, l.(logdriver.LogReader).ReadLogs(testContext(t), logdriver.ReadConfig{Tail: -1}))
+		if len(got) != i+1 {
+			t.Fatalf("read %d messages, want %d", len(got), i+1)
+		}
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Flush(testContext(t)); !errors.Is(err, logdriver.ErrClosed) {
+		t.Fatalf("Flush after Close: %v", err)
+	}
+}
+
 // TestStoppedDriverIsReplaced: SIGSTOP makes a process that neither answers nor
 // ends.
 func TestStoppedDriverIsReplaced(t *testing.T) {

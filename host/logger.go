@@ -29,7 +29,8 @@ type Logger interface {
 	logdriver.SizedLogger
 
 	// Flush waits until the driver acknowledged everything that was accepted
-	// before, then makes the driver's sink durable.
+	// before, then makes the driver's sink durable. If the driver's process is being
+	// replaced it waits for the new one.
 	Flush(ctx context.Context) error
 
 	// Shutdown takes no more messages, waits until the driver acknowledged all
@@ -215,13 +216,16 @@ func (l *logger) Flush(ctx context.Context) error {
 	if err := l.waitSettled(ctx); err != nil {
 		return err
 	}
-	l.mu.Lock()
-	s, id := l.session, l.id
-	l.mu.Unlock()
-	if s == nil {
-		return fmt.Errorf("flushing logger %s: %w; it is being replaced, try again", l.label(), wire.ErrUnavailable)
+	for s := (*session)(nil); ; {
+		next, id, err := l.waitSession(ctx, s)
+		if err != nil {
+			return fmt.Errorf("flushing logger %s: %w", l.label(), err)
+		}
+		s = next
+		if err = s.flush(ctx, id); err == nil || !s.over() {
+			return err
+		}
 	}
-	return s.flush(ctx, id)
 }
 
 // Close implements logdriver.Logger.
@@ -272,6 +276,7 @@ func (l *logger) finish(ctx context.Context) error {
 	l.gone = true
 	s, id := l.session, l.id
 	l.session = nil
+	l.notify()
 	undelivered := l.abandon(drained)
 	l.mu.Unlock()
 

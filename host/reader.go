@@ -18,38 +18,35 @@ import (
 // stored is. It waits for the driver to have taken its position, for at most
 // twice Timeouts.Call.
 func (l readingLogger) ReadLogs(ctx context.Context, cfg logdriver.ReadConfig) *logdriver.LogWatcher {
-	if err := l.settleForReading(ctx); err != nil {
-		return failedWatcher(err)
-	}
-	l.mu.Lock()
-	s, id, closing := l.session, l.id, l.closing
-	l.mu.Unlock()
-	if closing {
-		return failedWatcher(fmt.Errorf("reading logger %s: %w; use Host.ReadLogs", l.label(), logdriver.ErrClosed))
-	}
-	if s == nil {
-		return failedWatcher(fmt.Errorf("reading logger %s: %w; it is being replaced, try again", l.label(), wire.ErrUnavailable))
+	s, id, err := l.settleForReading(ctx)
+	if err != nil {
+		return failedWatcher(fmt.Errorf("reading logger %s: %w", l.label(), err))
 	}
 	return s.readLogs(ctx, l.label(), &pb.ReadLogsRequest{
 		Log: &pb.ReadLogsRequest_Logger{Logger: id}, Config: wire.ReadConfigToProto(cfg),
 	})
 }
 
-// settleForReading waits until the driver has what was accepted so far. A
-// driver that is blocked is read as it is.
-func (l *logger) settleForReading(ctx context.Context) error {
+// settleForReading waits until the driver has what was accepted so far, and is there
+// to be read. A driver that is blocked, or takes too long, is read as it is.
+func (l *logger) settleForReading(ctx context.Context) (*session, uint64, error) {
 	wait, cancel := context.WithTimeout(ctx, l.driver.host.cfg.Timeouts.Call)
 	defer cancel()
 	l.mu.Lock()
 	blocked := l.blocked.reason != "" && l.session != nil
 	l.mu.Unlock()
-	if blocked {
-		return nil
+	if !blocked {
+		if err := l.waitSettled(wait); err != nil && ctx.Err() != nil {
+			return nil, 0, err
+		}
 	}
-	if err := l.waitSettled(wait); err != nil && ctx.Err() != nil {
-		return err
+	l.mu.Lock()
+	closing := l.closing
+	l.mu.Unlock()
+	if closing {
+		return nil, 0, fmt.Errorf("%w; use Host.ReadLogs", logdriver.ErrClosed)
 	}
-	return nil
+	return l.waitSession(wait, nil)
 }
 
 func failedWatcher(err error) *logdriver.LogWatcher {

@@ -108,6 +108,16 @@ func (s *session) fail(err error) { s.cancel(err) }
 // err returns why the session ended.
 func (s *session) err() error { return context.Cause(s.ctx) }
 
+// over tells whether another session has, or is about to have, the loggers of s.
+func (s *session) over() bool {
+	select {
+	case <-s.proc.Done():
+		return true
+	default:
+		return s.ctx.Err() != nil || s.retired.Load()
+	}
+}
+
 // wait returns once the session has ended and its goroutines are gone.
 func (s *session) wait() {
 	<-s.ctx.Done()

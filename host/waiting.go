@@ -3,6 +3,9 @@ package host
 import (
 	"context"
 	"fmt"
+
+	"github.com/logplug/logplug/shared/logdriver"
+	"github.com/logplug/logplug/shared/wire"
 )
 
 // whenChanged returns a channel that is closed at the next notify. It is called
@@ -63,4 +66,18 @@ func (l *logger) waitAttached(ctx context.Context) error {
 		return fmt.Errorf("opening logger %s, for which an earlier host left messages%s: %w", l.label(), l.blocked.suffix(), err)
 	}
 	return nil
+}
+
+// waitSession waits until the logger is open in a process that is not the one behind
+// old, which may be nil. It returns the session and the logger's number there.
+func (l *logger) waitSession(ctx context.Context, old *session) (*session, uint64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.await(ctx, func() bool { return l.session != nil && l.session != old || l.gone }); err != nil {
+		return nil, 0, fmt.Errorf("%w; it is being replaced, try again: %w", wire.ErrUnavailable, err)
+	}
+	if l.gone {
+		return nil, 0, logdriver.ErrClosed
+	}
+	return l.session, l.id, nil
 }
