@@ -16,7 +16,6 @@ import (
 	"testing/iotest"
 
 	"go.uber.org/goleak"
-	"golang.org/x/sys/unix"
 
 	"github.com/logplug/logplug/shared/logdriver"
 )
@@ -163,37 +162,6 @@ func TestCopierEnds(t *testing.T) {
 			}
 		})
 	}
-}
-
-// A terminal ends with EIO once its last user is gone, after giving out what was
-// written before.
-func TestCopierTerminal(t *testing.T) {
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
-	if err != nil {
-		t.Skipf("no terminals here: %v", err)
-	}
-	defer func() { _ = master.Close() }()
-	fd := int(master.Fd())
-	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	user, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|syscall.O_NOCTTY, 0)
-	if err != nil {
-		t.Skipf("no terminals here: %v", err)
-	}
-	if _, err := user.WriteString("hello\nbye"); err != nil {
-		t.Fatal(err)
-	}
-	_ = user.Close()
-	dst := &collector{}
-	if _, err := copyAll(t, dst, nil, Source{Name: "stdout", Reader: master}); err != nil {
-		t.Fatal(err)
-	}
-	diff(t, "messages", pieces(dst.messages()), []piece{{Line: "hello\r"}, {Line: "bye", Unterminated: true}})
 }
 
 // The output of a real process, on pipes, comes back whole from both streams.

@@ -48,8 +48,9 @@ func TestKilled(t *testing.T) {
 	t.Logf("killed after %s", time.Since(began).Round(time.Millisecond))
 	signalAll(t, pids, syscall.SIGTERM)
 	r.Run(append([]string{"wait"}, names...)...)
-	// docker logs does not wait for long for a logger that is being opened again.
-	r.await("everything is delivered", func() bool { return len(r.stats().Streams) == 0 })
+	// docker logs does not wait for long for a logger that is being opened again, or for
+	// a sink that is slow.
+	r.await("everything is delivered", r.idle)
 	var mu sync.Mutex
 	lines := 0
 	each(names, func(_ int, name string) {
@@ -64,6 +65,16 @@ func TestKilled(t *testing.T) {
 	t.Logf("%d lines were read after %s", lines, time.Since(began).Round(time.Millisecond))
 	r.RemoveAll()
 	t.Logf("removed after %s", time.Since(began).Round(time.Millisecond))
+}
+
+// idle tells whether everything is with the sinks: no logger is open.
+func (r *rig) idle() bool {
+	st := r.stats()
+	loggers := 0
+	for _, d := range st.Host.Drivers {
+		loggers += len(d.Loggers)
+	}
+	return len(st.Streams) == 0 && loggers == 0
 }
 
 // pids returns the processes of containers.

@@ -12,32 +12,8 @@ import (
 	"time"
 
 	"github.com/docker/go-units"
-	"golang.org/x/sys/unix"
+	"github.com/logplug/logplug/host/internal/terminaltest"
 )
-
-// openTerminal returns both ends of a new terminal.
-func openTerminal(t *testing.T) (user, program *os.File) {
-	t.Helper()
-	user, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Skip("no terminals here:", err)
-	}
-	t.Cleanup(func() { user.Close() })
-	fd := int(user.Fd())
-	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	program, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { program.Close() })
-	return user, program
-}
 
 // TestProgress imports on a terminal, which shows how far it is, and elsewhere, which
 // does not.
@@ -48,7 +24,7 @@ func TestProgress(t *testing.T) {
 	_, file := text(0, records)
 	writeFile(t, log, file, false)
 	writeFile(t, hang, "", false)
-	user, program := openTerminal(t)
+	user, program := terminaltest.Open(t)
 	cmd := logplug(t, state, "import", "-d", "sink", "--opt", "file="+sink, "--opt", "hang-file="+hang, "--opt", "cache-disabled=true", log)
 	cmd.Stderr = program
 	if err := cmd.Start(); err != nil {
