@@ -10,7 +10,6 @@ import (
 
 	"github.com/logplug/logplug/host"
 	"github.com/logplug/logplug/shared/logdriver"
-	"github.com/logplug/logplug/shared/wire"
 )
 
 const (
@@ -18,9 +17,6 @@ const (
 	// how far the import got.
 	checkpointBytes = 32 << 20
 	checkpointTime  = 2 * time.Second
-	// A driver that is being replaced is asked again.
-	flushRetry = 100 * time.Millisecond
-	flushTries = 100
 )
 
 // Progress is how far an import is.
@@ -265,23 +261,10 @@ func (im *Importer) log(m *logdriver.Message) error {
 	return nil
 }
 
-// flush waits for the driver, also for its next process.
-func (im *Importer) flush(ctx context.Context) error {
-	tick := time.NewTicker(flushRetry)
-	defer tick.Stop()
-	for try := 1; ; try++ {
-		err := im.cfg.Logger.Flush(ctx)
-		if !errors.Is(err, wire.ErrUnavailable) || try == flushTries {
-			return err
-		}
-		<-tick.C
-	}
-}
-
 // checkpoint waits until the driver has everything, and notes that.
 func (im *Importer) checkpoint(ctx context.Context, in *input) error {
 	if im.count > 0 {
-		if err := im.flush(ctx); err != nil {
+		if err := im.cfg.Logger.Flush(ctx); err != nil {
 			return fmt.Errorf("wait for the driver: %w", err)
 		}
 	}
