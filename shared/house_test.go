@@ -88,11 +88,11 @@ var rules = []rule{
 	},
 	{
 		"the host does not know the sdk, nor any driver",
-		both(own("host"), not(own("host/cmd", "host/internal/engine"))), own("sdk", "drivers", "examples"),
+		both(own("host"), not(own("host/cmd", "host/internal/engine", "host/internal/terminaltest"))), own("sdk", "drivers", "examples"),
 	},
 	{
-		"the command, and the engines of its tests, know the host and the conformance kit",
-		own("host/cmd", "host/internal/engine"), both(own("sdk", "drivers", "examples"), not(own("sdk/drivertest"))),
+		"the command, and what tests alone use, know the host and the conformance kit",
+		own("host/cmd", "host/internal/engine", "host/internal/terminaltest"), both(own("sdk", "drivers", "examples"), not(own("sdk/drivertest"))),
 	},
 	{
 		"the sdk does not know the host; only the conformance kit does",
