@@ -51,12 +51,12 @@ demo: build ## Run a command through a driver, and read its output back while it
 
 .PHONY: test
 test: deps ## Run all tests, after installing what they need
-	go test ./...
-	@for m in $(MODULES); do echo "go test ./... (in $$m)"; (cd $$m && go test ./...); done
+	go test -timeout 20m ./...
+	@for m in $(MODULES); do echo "go test ./... (in $$m)"; (cd $$m && go test -timeout 20m ./...); done
 
 .PHONY: race
 race: deps ## Run the main module's tests with the race detector
-	go test -race -short ./...
+	go test -race -short -timeout 20m ./...
 
 .PHONY: deps
 deps: ## Install what the tests need

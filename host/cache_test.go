@@ -415,7 +415,12 @@ func TestCacheAllocatesNothing(t *testing.T) {
 		}
 	}
 	log()
-	if allocs := testing.AllocsPerRun(5, log); allocs > 500 {
-		t.Errorf("%v allocations for 1000 messages", allocs)
+	// What other goroutines allocate meanwhile counts too, more or less of it.
+	least := testing.AllocsPerRun(1, log)
+	for range 4 {
+		least = min(least, testing.AllocsPerRun(1, log))
+	}
+	if least > 500 {
+		t.Errorf("%v allocations for 1000 messages", least)
 	}
 }

@@ -66,6 +66,10 @@ func TestCacheThatIsMissing(t *testing.T) {
 func TestCacheThatCannotRead(t *testing.T) {
 	h := newHost(t, func(c *host.Config) { c.Cache = host.CacheConfig{Driver: "discard", Dir: t.TempDir()} })
 	info, _ := sinkInfo(t, nil)
+	// Open does not wait for long for the process of a cache.
+	if _, err := h.Describe(testContext(t), "discard"); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := h.Open(testContext(t), "sink", info); err == nil || !strings.Contains(err.Error(), "the cache of logger c") {
 		t.Fatalf("Open: %v", err)
 	}
@@ -83,9 +87,7 @@ func TestCacheThatCannotBeOpened(t *testing.T) {
 	for i := range 100 {
 		logLine(t, l, "message %d", i)
 	}
-	if c := cacheOf(t, l); !strings.Contains(c.Blocked, "not a directory") {
-		t.Errorf("statistics of the cache: %+v", c)
-	}
+	eventually(t, "the reason", func() bool { return strings.Contains(cacheOf(t, l).Blocked, "not a directory") })
 	if err := os.Remove(dir); err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +108,8 @@ func TestCacheThatHangs(t *testing.T) {
 	info, file := sinkInfo(t, nil)
 	l := open(t, h, "sink", info)
 	logLine(t, l, "message 0")
-	pid := pidOf(h, cacheDriver)
+	pid := 0
+	eventually(t, "the cache's process", func() bool { pid = pidOf(h, cacheDriver); return pid > 0 })
 	freeze(t, pid)
 	defer func() { _ = syscall.Kill(pid, syscall.SIGCONT) }()
 	const n = 4000

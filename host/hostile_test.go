@@ -20,9 +20,10 @@ import (
 
 // The bounds that hold whatever a driver does.
 const (
-	hostileHeap  = 96 << 20 // growth of the host's heap, neighbour and all
-	hostileLog   = 2 << 20  // what one driver makes the host log
-	hostileError = 32 << 10 // the text of one error
+	hostileHeap    = 96 << 20 // growth of the host's heap, neighbour and all
+	hostileLog     = 2 << 20  // what one driver makes the host log, and in each second besides
+	hostileLogRate = 256 << 10
+	hostileError   = 32 << 10 // the text of one error
 	// hostileSlack is what a call may take above its deadline on a busy machine.
 	hostileSlack = 15 * time.Second
 	// flushTime bounds a Flush that a hostile driver never lets end.
@@ -106,6 +107,7 @@ type hostileRun struct {
 	host   *host.Host
 	driver string
 	log    *hostileLogs
+	began  time.Time
 	limits host.Timeouts
 	info   logdriver.Info
 	logger host.Logger
@@ -122,7 +124,7 @@ func runHostile(t *testing.T, dir string, c hostileCase) {
 	heap := watchHeap()
 	defer heap.stop()
 	r := &hostileRun{
-		hostileCase: c, driver: "hostile-" + c.name, log: &hostileLogs{}, limits: hostileTimeouts(c),
+		hostileCase: c, driver: "hostile-" + c.name, log: &hostileLogs{}, began: time.Now(), limits: hostileTimeouts(c),
 		info: logdriver.Info{ContainerName: "victim", Config: map[string]string{
 			"token": hostileSecret, "state": filepath.Join(t.TempDir(), "state"),
 		}},
@@ -146,7 +148,7 @@ func runHostile(t *testing.T, dir string, c hostileCase) {
 	}()
 	n := startNeighbour(t, r.host)
 	r.run(t)
-	n.stop(t)
+	n.stop(t, r.stalls)
 	checkStats(t, r.host.Stats())
 	r.checkDriverStats(t)
 
@@ -288,8 +290,9 @@ func (r *hostileRun) checkDriverStats(t *testing.T) {
 
 func (r *hostileRun) checkLog(t *testing.T) {
 	t.Helper()
-	if n := r.log.size(); n > hostileLog {
-		t.Errorf("the host has logged %d bytes", n)
+	limit := hostileLog + int(time.Since(r.began).Seconds()*hostileLogRate)
+	if n := r.log.size(); n > limit {
+		t.Errorf("the host has logged %d bytes, more than %d", n, limit)
 	}
 	if r.log.contains(hostileSecret) {
 		t.Error("the host's log shows the secret")
@@ -348,7 +351,9 @@ func (n *neighbour) run() {
 	}
 }
 
-func (n *neighbour) stop(t *testing.T) {
+// stop checks that all has arrived. Where limits are short, a process that a busy machine
+// holds up may have been replaced.
+func (n *neighbour) stop(t *testing.T, short bool) {
 	t.Helper()
 	close(n.quit)
 	<-n.ended
@@ -358,7 +363,10 @@ func (n *neighbour) stop(t *testing.T) {
 	if err := n.logger.Shutdown(testContext(t)); err != nil {
 		t.Errorf("the neighbour's Shutdown: %v", err)
 	}
-	checkSink(t, n.file, n.logged, false)
+	checkSink(t, n.file, n.logged, short)
+	if short {
+		return
+	}
 	for _, d := range n.host.Stats().Drivers {
 		if d.Driver == "sink" && d.Restarts > 0 {
 			t.Errorf("the neighbour's driver was replaced: %s", d.LastError)

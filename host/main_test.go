@@ -212,9 +212,21 @@ func freezeDriver(t *testing.T, h *host.Host) (pid int) {
 	return pid
 }
 
+// killDriver kills the process of the host's only driver.
+func killDriver(t *testing.T, h *host.Host) {
+	t.Helper()
+	eventually(t, "a process to kill", func() bool {
+		pid := h.Stats().Drivers[0].Pid
+		return pid != 0 && syscall.Kill(pid, syscall.SIGKILL) == nil
+	})
+}
+
 // freeze stops a process.
 func freeze(t *testing.T, pid int) {
 	t.Helper()
+	if pid <= 0 {
+		t.Fatal("there is no process to stop")
+	}
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}

@@ -21,9 +21,7 @@ func TestReaderOfAKilledDriver(t *testing.T) {
 	if m := <-w.Msg; m == nil || string(m.Line) != "message 0\n" {
 		t.Fatalf("read %v", m)
 	}
-	if err := syscall.Kill(h.Stats().Drivers[0].Pid, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
+	killDriver(t, h)
 	var err error
 	for _, err = range w.All() {
 	}

@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -170,9 +169,7 @@ func TestQuarantine(t *testing.T) {
 	info, file := sinkInfo(t, nil)
 	l := open(t, h, "sink", info)
 	installBytes(t, brokenProgram, driver)
-	if err := syscall.Kill(h.Stats().Drivers[0].Pid, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
+	killDriver(t, h)
 	for i := range 10 {
 		logLine(t, l, "message %d", i) // there is room: no error
 	}

@@ -15,7 +15,7 @@ func TestMain(m *testing.M) { drivertest.Main(m, drivertest.Of(driver())) }
 func TestConformance(t *testing.T) {
 	j := receiver.StartJournald(t, receiver.JournaldConfig{})
 	drivertest.Run(t, drivertest.Self(t, name), drivertest.Options{
-		Wait:   time.Minute, // on a busy machine
+		Wait: time.Minute, Timeout: 5 * time.Minute, // on a busy machine
 		Config: map[string]string{"socket": j.Socket, "directory": j.Directory},
 		Sets: []drivertest.OptionSet{
 			{Name: "sent", Config: map[string]string{"confirm": "sent"}},

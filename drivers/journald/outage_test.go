@@ -66,7 +66,7 @@ func TestHungAtOpen(t *testing.T) {
 func TestDownShows(t *testing.T) {
 	j := receiver.StartJournald(t, receiver.JournaldConfig{})
 	j.Kill()
-	h, err := host.New(host.Config{PluginDirs: []string{filepath.Dir(drivertest.Self(t, name))}})
+	h, err := host.New(host.Config{PluginDirs: []string{filepath.Dir(drivertest.Self(t, name))}, Timeouts: host.Timeouts{Start: time.Minute, Call: time.Minute}})
 	if err != nil {
 		t.Fatal(err)
 	}

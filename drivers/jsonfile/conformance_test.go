@@ -13,7 +13,7 @@ func TestMain(m *testing.M) { drivertest.Main(m, drivertest.Of(driver())) }
 // file with each message, or now and then.
 func TestConformance(t *testing.T) {
 	drivertest.Run(t, drivertest.Self(t, name), drivertest.Options{
-		Wait: time.Minute, // thousands of renames, on a busy machine
+		Wait: time.Minute, Timeout: 5 * time.Minute, // thousands of renames, on a busy machine
 		Sets: []drivertest.OptionSet{
 			{Name: "rotate-each", Config: map[string]string{"max-size": "1", "max-file": "2000"}},
 			{Name: "rotate", Config: map[string]string{"max-size": "1k", "max-file": "2000"}},

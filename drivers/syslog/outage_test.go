@@ -27,7 +27,9 @@ func openHost(t *testing.T, config map[string]string) host.Logger {
 func openIn(t *testing.T, config map[string]string) (*host.Host, host.Logger) {
 	t.Helper()
 	dir := filepath.Dir(drivertest.Self(t, name))
-	h, err := host.New(host.Config{PluginDirs: []string{dir}})
+	h, err := host.New(host.Config{
+		PluginDirs: []string{dir}, Timeouts: host.Timeouts{Start: patience, Call: patience, Close: patience, Health: patience},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

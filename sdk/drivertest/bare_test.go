@@ -24,7 +24,7 @@ func TestWithoutSDK(t *testing.T) {
 		t.Fatalf("build the driver: %v\n%s", err, out)
 	}
 	drivertest.Run(t, binary, drivertest.Options{
-		Config: account,
+		Config: account, Wait: busyWait, Timeout: busyTimeout,
 		Report: func(r drivertest.Result) {
 			if r.Status == drivertest.Skip && r.Rule.Needs&drivertest.NeedSocket == 0 {
 				t.Errorf("%s", r.String())

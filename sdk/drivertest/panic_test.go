@@ -62,7 +62,7 @@ func TestPanicReachesTheHost(t *testing.T) {
 	h, err := host.New(host.Config{
 		PluginDirs: []string{filepath.Dir(drivertest.Self(t, "squeamish"))},
 		Logger:     hclog.New(&hclog.LoggerOptions{Output: &log, JSONFormat: true}),
-		Timeouts:   host.Timeouts{Start: time.Minute, Call: time.Minute, Log: time.Minute, Close: time.Minute},
+		Timeouts:   host.Timeouts{Start: time.Minute, Call: time.Minute, Log: time.Minute, Close: time.Minute, Health: time.Minute},
 	})
 	if err != nil {
 		t.Fatal(err)

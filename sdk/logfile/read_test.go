@@ -259,7 +259,7 @@ func TestFollowStops(t *testing.T) {
 	if err := ending(w); err != nil {
 		t.Errorf("closed: %v", err)
 	}
-	w = l.ReadLogs(context.Background(), logdriver.ReadConfig{Tail: -1, Follow: true, Until: time.Now().Add(100 * time.Millisecond)})
+	w = l.ReadLogs(context.Background(), logdriver.ReadConfig{Tail: -1, Follow: true, Until: time.Now().Add(2 * time.Second)})
 	drainAll(t, w)
 	if err := ending(w); err != nil {
 		t.Errorf("expired: %v", err)

@@ -140,7 +140,7 @@ func TestCloseSendsAgain(t *testing.T) {
 // server, is not believed for long; nothing that it confirmed is lost.
 func TestPeerThatEndsEarly(t *testing.T) {
 	p := newPeer(t)
-	s := p.sender(Config{ResendBytes: 1 << 10})
+	s := p.sender(Config{ResendBytes: 1 << 10, Probation: 5 * time.Second}) // also if the machine is busy
 	well := make(chan struct{})
 	read := make(chan string, 1)
 	refused := make(chan struct{}, 1)

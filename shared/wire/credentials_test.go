@@ -109,7 +109,7 @@ func TestChecks(t *testing.T) {
 		{"own user", CheckHost(), Peer{PID: 8, UID: me}, true},
 		{"root", CheckHost(), Peer{PID: 8}, true},
 		{"the parent", CheckHost(), Peer{PID: os.Getppid(), UID: stranger}, os.Getppid() > 1},
-		{"another user", CheckHost(), Peer{PID: 8, UID: stranger}, false},
+		{"another user", CheckHost(), Peer{PID: os.Getppid() + 1, UID: stranger}, false},
 	} {
 		err := tt.check(tt.peer)
 		if (err == nil) != tt.ok {

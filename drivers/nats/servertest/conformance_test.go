@@ -17,7 +17,7 @@ func TestConformance(t *testing.T) {
 		t.Fatal(err)
 	}
 	drivertest.Run(t, drivertest.Self(t, "nats"), drivertest.Options{
-		Wait:   time.Minute,
+		Wait: time.Minute, Timeout: 5 * time.Minute,
 		Config: map[string]string{"nats-url": n.url()},
 		Sets: []drivertest.OptionSet{{Name: "singles", Config: map[string]string{
 			"nats-stream": "PLAIN", "nats-subject-prefix": "plain", "nats-create": "false",

@@ -47,7 +47,7 @@ func TestServerDownAtOpen(t *testing.T) {
 // lost.
 func TestServerDownShows(t *testing.T) {
 	n := newNode(t)
-	h, err := host.New(host.Config{PluginDirs: []string{filepath.Dir(drivertest.Self(t, "nats"))}})
+	h, err := host.New(host.Config{PluginDirs: []string{filepath.Dir(drivertest.Self(t, "nats"))}, Timeouts: host.Timeouts{Start: patience, Call: patience}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +213,7 @@ func TestBrokenConnections(t *testing.T) {
 			p := newProxy(t, strings.TrimPrefix(n.url(), "nats://"), 12_000)
 			broken := map[string]string{"nats-url": "nats://" + p.listener.Addr().String(), "nats-timeout": "300ms"}
 			direct := newMachine(n, nil)
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			ctx, cancel := context.WithTimeout(t.Context(), 5*patience)
 			defer cancel()
 			var (
 				w       writer

@@ -348,8 +348,10 @@ func (l *lane) freeDisk(host int) {
 		return
 	}
 	_ = limitFiles(host, noLimit)
-	for _, p := range driversOf(host) {
-		_ = limitFiles(p.pid, noLimit)
+	for _, pid := range pids() { // one that is about to become a driver has no name yet
+		if parentOf(pid) == host {
+			_ = limitFiles(pid, noLimit)
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -168,8 +169,9 @@ func (v *victim) quit(limit time.Duration) error {
 }
 
 // sockets returns what is left in a directory for sockets. A host that was killed
-// before it could lock its own directory leaves that empty.
+// before it could lock its own directory leaves that empty, or with a lock that has no
+// name yet.
 func sockets(dir string) []string {
 	left, _ := filepath.Glob(filepath.Join(dir, "*", "*"))
-	return left
+	return slices.DeleteFunc(left, func(path string) bool { return filepath.Base(path) == "lock.new" })
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/logplug/logplug/sdk/drivertest/receiver"
 )
@@ -50,19 +51,36 @@ func RunDaemon(ctx context.Context, dir string) (*Daemon, error) {
 	if err := os.WriteFile(config, []byte("{}"), 0o600); err != nil {
 		return nil, err
 	}
+	starting.Lock()
+	defer starting.Unlock()
 	var err error
-	d.process, err = receiver.Start(ctx, receiver.Command{
+	for range startTries {
+		if d.process, err = d.start(ctx, found, config); err == nil || ctx.Err() != nil {
+			break
+		}
+	}
+	return d, err
+}
+
+// starting is held while a daemon starts: it gives up if its containerd does not answer
+// within some seconds, as on a machine on which others start too.
+var starting sync.Mutex
+
+// startTries is how often a daemon is started that does not come up.
+const startTries = 3
+
+func (d *Daemon) start(ctx context.Context, found map[string]string, config string) (*receiver.Process, error) {
+	return receiver.Start(ctx, receiver.Command{
 		Path: found["unshare"],
 		Args: []string{
 			"--mount", "sh", "-c", inNamespace, "sh", found["dockerd"], "--config-file", config,
-			"--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"),
-			"--pidfile", filepath.Join(dir, "pid"), "--host", d.host(),
+			"--data-root", filepath.Join(d.Dir, "data"), "--exec-root", filepath.Join(d.Dir, "exec"),
+			"--pidfile", filepath.Join(d.Dir, "pid"), "--host", d.host(),
 			"--log-level=error", "--bridge=none", "--iptables=false", "--ip6tables=false", "--storage-driver=vfs",
 		},
-		Dir: dir, Env: []string{"HOME=" + dir},
+		Dir: d.Dir, Env: []string{"HOME=" + d.Dir},
 		Ready: func() error { return d.Docker("version").Run() },
 	})
-	return d, err
 }
 
 func (d *Daemon) host() string { return "unix://" + filepath.Join(d.Dir, "docker.sock") }

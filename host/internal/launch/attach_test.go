@@ -67,7 +67,7 @@ func TestAttachRefuses(t *testing.T) {
 		"only unix":         func(c *AttachConfig) { c.Attachment.Network = "tcp" },
 		"no such file": func(c *AttachConfig) {
 			c.Attachment.Address += "x"
-			c.StartTimeout = 300 * time.Millisecond
+			c.StartTimeout = 3 * time.Second
 		},
 	} {
 		cfg := good

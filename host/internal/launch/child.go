@@ -15,7 +15,7 @@ import (
 const (
 	// pipeGrace is how long what a dead process printed is still read: somebody
 	// else may hold its pipes and never close them.
-	pipeGrace = 200 * time.Millisecond
+	pipeGrace = time.Second
 	// sinkGrace is how long a sink may take over what it got, once the
 	// pipes are closed.
 	sinkGrace = 2 * time.Second

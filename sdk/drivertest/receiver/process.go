@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	readyTimeout = 30 * time.Second
-	stopTimeout  = 10 * time.Second
+	readyTimeout = time.Minute
+	stopTimeout  = time.Minute
 	pollInterval = 5 * time.Millisecond
 	// maxOutput bounds what is kept of what a program prints.
 	maxOutput = 64 << 10

@@ -161,7 +161,8 @@ func inherit(cfg *containerd.Config) (err error) {
 
 func (a *app) logContainer(cfg containerd.Config) error {
 	// Until the end: containerd sends SIGTERM while the driver is still being waited for.
-	ctx, release := afterSIGTERM(aloneGrace)
+	begun := make(chan struct{})
+	ctx, release := afterSIGTERM(aloneGrace, begun)
 	defer release()
 	spool := filepath.Join(spoolsDir(cfg.Store), cfg.Job.ID)
 	h, stop, err := a.openHost(hclog.Warn, host.Config{
@@ -185,6 +186,7 @@ func (a *app) logContainer(cfg containerd.Config) error {
 			return fmt.Errorf("tell containerd that logging is ready: %w", err)
 		}
 	}
+	close(begun)
 	runToEnd(ctx, session)
 	err = session.Close(true)
 	empty := h.Stats().SpooledMessages == 0 && err == nil
@@ -231,8 +233,9 @@ func refused(cfg *containerd.Config, why error) error {
 	return errors.Join(why, claim.Finish(codeFailure, "not logged: "+why.Error(), ""))
 }
 
-// afterSIGTERM returns a context that ends a while after the signal.
-func afterSIGTERM(grace time.Duration) (ctx context.Context, release func()) {
+// afterSIGTERM returns a context that ends a while after the signal and the beginning:
+// who has not begun has not read anything yet.
+func afterSIGTERM(grace time.Duration, begun <-chan struct{}) (ctx context.Context, release func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals, done := make(chan os.Signal, 1), make(chan struct{})
 	signal.Notify(signals, syscall.SIGTERM)
@@ -241,6 +244,11 @@ func afterSIGTERM(grace time.Duration) (ctx context.Context, release func()) {
 		defer close(ended)
 		select {
 		case <-signals:
+		case <-done:
+			return
+		}
+		select {
+		case <-begun:
 		case <-done:
 			return
 		}

@@ -229,6 +229,11 @@ func testTakeover(t *testing.T, c *engine.Containerd) {
 	}
 	poll(t, "the first line", func() bool { out, _ := b.logs("orphan"); return out == "waiting\n" })
 	s.kill()
+	// Until logplug has begun, SIGTERM, which the container's end brings, ends it too.
+	poll(t, "logging alone", func() bool {
+		out, err := b.logplug("ls", "--output", "json").Output()
+		return err == nil && strings.Contains(jobOf(string(out), "orphan"), `"state": "running"`)
+	})
 	if err := c.Ctr("tasks", "kill", "--signal", "TERM", "orphan").Run(); err != nil {
 		t.Fatal(err)
 	}

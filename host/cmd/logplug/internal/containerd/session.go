@@ -67,7 +67,7 @@ const (
 	claimRetry = 50 * time.Millisecond
 	// claimGrace is for how much longer than its driver may take that is waited for: closing
 	// a logger whose time is up takes the host some seconds.
-	claimGrace = 3 * time.Second
+	claimGrace = 10 * time.Second
 )
 
 // Open claims the container's job and opens its log. A job of that id that is coming to

@@ -67,16 +67,6 @@ func TestKilled(t *testing.T) {
 	t.Logf("removed after %s", time.Since(began).Round(time.Millisecond))
 }
 
-// idle tells whether everything is with the sinks: no logger is open.
-func (r *rig) idle() bool {
-	st := r.stats()
-	loggers := 0
-	for _, d := range st.Host.Drivers {
-		loggers += len(d.Loggers)
-	}
-	return len(st.Streams) == 0 && loggers == 0
-}
-
 // pids returns the processes of containers.
 func (r *rig) pids(names []string) (pids []int) {
 	r.t.Helper()

@@ -82,6 +82,7 @@ func checkAttributes(t *testing.T, r *rig) {
 			"--log-opt", "env-regex=^LC_", image, "out:hello")
 		r.Run("start", "attributed")
 		r.Run("wait", "attributed")
+		r.awaitDelivery("attributed")
 		text, err := os.ReadFile(filepath.Join(r.state, "logs", id, "container.log"))
 		if err != nil {
 			t.Fatal(err)

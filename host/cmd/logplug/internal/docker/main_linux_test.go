@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/logplug/logplug/host"
 	"github.com/logplug/logplug/host/cmd/logplug/internal/docker"
 	"github.com/logplug/logplug/host/internal/engine"
 )
@@ -108,8 +110,9 @@ type served struct {
 // newRig starts both, the plugins after prepare.
 func newRig(t testing.TB, prepare ...func(r *rig)) *rig {
 	t.Helper()
+	bin := programs(t) // first: builds slow the start of a daemon down, of which it gives up
 	d := engine.StartDockerd(t)
-	r := &rig{Dockerd: d, t: t, bin: programs(t), state: filepath.Join(t.TempDir(), "state"), served: &served{}}
+	r := &rig{Dockerd: d, t: t, bin: bin, state: filepath.Join(t.TempDir(), "state"), served: &served{}}
 	d.Import(image, filepath.Join(r.bin.dir, "puppet"))
 	for _, f := range prepare {
 		f(r)
@@ -239,12 +242,38 @@ func (r *rig) create(name, plugin string, options []string, args ...string) {
 	r.Run(append(append(call, image), args...)...)
 }
 
-// run runs a container to its end.
+// run runs a container to its end, and waits until its output is with the sink.
 func (r *rig) run(name, plugin string, options []string, args ...string) {
 	r.t.Helper()
 	r.create(name, plugin, options, args...)
 	r.Run("start", name)
 	r.Run("wait", name)
+	r.awaitDelivery(name)
+}
+
+// awaitDelivery waits until what a container that has ended wrote is with the sink.
+func (r *rig) awaitDelivery(name string) {
+	r.t.Helper()
+	id := r.Run("inspect", "--format", "{{.Id}}", name)
+	r.await("the output of "+name+" is delivered", func() bool {
+		st := r.stats()
+		for _, d := range st.Host.Drivers {
+			if slices.ContainsFunc(d.Loggers, func(l host.LoggerStats) bool { return l.Logger == name }) {
+				return false
+			}
+		}
+		return !slices.ContainsFunc(st.Streams, func(s docker.StreamStats) bool { return s.Container == id })
+	})
+}
+
+// idle tells whether everything is with the sinks: no logger is open.
+func (r *rig) idle() bool {
+	st := r.stats()
+	loggers := 0
+	for _, d := range st.Host.Drivers {
+		loggers += len(d.Loggers)
+	}
+	return len(st.Streams) == 0 && loggers == 0
 }
 
 // logs returns what docker logs prints on stdout and stderr.

@@ -14,7 +14,6 @@ import (
 // The managed plugin is one that Docker takes, uses, and removes without a trace.
 func TestManagedPlugin(t *testing.T) {
 	t.Parallel()
-	d := engine.StartDockerd(t)
 	dir := filepath.Join(t.TempDir(), "plugin")
 	root, err := filepath.Abs("../../../../..")
 	if err != nil {
@@ -24,7 +23,9 @@ func TestManagedPlugin(t *testing.T) {
 	if err != nil {
 		t.Fatalf("make docker-plugin: %v\n%s", err, out)
 	}
-	d.Import(image, filepath.Join(programs(t).dir, "puppet"))
+	bin := programs(t)
+	d := engine.StartDockerd(t)
+	d.Import(image, filepath.Join(bin.dir, "puppet"))
 	d.Run("plugin", "create", "logplug", dir)
 	d.Run("plugin", "enable", "logplug")
 	for _, driver := range []string{"jsonfile", "local"} {

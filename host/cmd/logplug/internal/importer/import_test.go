@@ -222,6 +222,10 @@ func testKilled(t *testing.T, src source, driver string) {
 			break
 		}
 		if cmd.ProcessState.Exited() {
+			// A driver that was killed while it waits for the disk ends after that.
+			if strings.Contains(errs.String(), logdriver.ErrLogBusy.Error()) {
+				continue
+			}
 			t.Fatal(errs.String())
 		}
 		if kills++; kills == 2 {
