@@ -134,6 +134,7 @@ func sink(t testing.TB) (parameters []string, out, hang string) {
 // TestAloneWithAFullSpool: SIGTERM ends a logger also while its driver takes nothing, and the
 // record says that output is missing.
 func TestAloneWithAFullSpool(t *testing.T) {
+	long(t)
 	t.Parallel()
 	b := newBench(t)
 	parameters, _, _ := sink(t)
@@ -173,6 +174,7 @@ func TestAloneWithAFullSpool(t *testing.T) {
 
 // TestDropsAreNoLoss: what mode=non-blocking drops is what the user wants.
 func TestDropsAreNoLoss(t *testing.T) {
+	long(t)
 	t.Parallel()
 	b := newBench(t)
 	parameters, out, hang := sink(t)
@@ -213,6 +215,7 @@ func unread(t *testing.T, pipe *os.File) (n int) {
 // TestForeignCarryFile: a container is logged on when what was read of it cannot be
 // understood, and the record says so.
 func TestForeignCarryFile(t *testing.T) {
+	long(t)
 	t.Parallel()
 	b := newBench(t)
 	foreign, err := os.CreateTemp(t.TempDir(), "")
@@ -238,6 +241,7 @@ func TestForeignCarryFile(t *testing.T) {
 // TestRestartWhileClosing: a container that is started again is logged, while its driver is
 // still being waited for.
 func TestRestartWhileClosing(t *testing.T) {
+	long(t)
 	t.Parallel()
 	b := newBench(t)
 	b.serve("--close-timeout", "2s")
@@ -264,6 +268,7 @@ func TestRestartWhileClosing(t *testing.T) {
 // TestLeftoverBehindAnother: a sink that is down does not keep what is left for others from
 // being delivered.
 func TestLeftoverBehindAnother(t *testing.T) {
+	long(t)
 	t.Parallel()
 	b := newBench(t)
 	var out, hang [2]string

@@ -16,6 +16,7 @@ import (
 )
 
 func TestContainers(t *testing.T) {
+	long(t)
 	c := engine.StartContainerd(t, filepath.Join(programs, "payload"))
 	for _, mode := range []struct {
 		name string

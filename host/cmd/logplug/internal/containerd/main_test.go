@@ -58,6 +58,15 @@ func run(m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
+// long skips a test with -short, which goes with the race detector: this one runs
+// programs that are built without it.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("skipped with -short: it runs programs only")
+	}
+}
+
 // waitLimit is for how long something may take on a machine that is busy.
 const waitLimit = time.Minute
 

@@ -19,10 +19,7 @@ const burst = 100
 // again: every log is complete and in order.
 func TestKilled(t *testing.T) {
 	t.Parallel()
-	containers, kills := 100, 50
-	if testing.Short() {
-		containers, kills = 10, 10
-	}
+	const containers, kills = 100, 50
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, seed))

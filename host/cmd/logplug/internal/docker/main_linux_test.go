@@ -81,8 +81,13 @@ var build = sync.OnceValues(func() (*binaries, error) {
 	return b, err
 })
 
+// programs returns them. With -short, which goes with the race detector, it skips the test:
+// they are built without that.
 func programs(t testing.TB) *binaries {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("skipped with -short: it runs programs only")
+	}
 	b, err := build()
 	if err != nil {
 		t.Fatal(err)

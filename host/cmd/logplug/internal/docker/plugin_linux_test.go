@@ -14,6 +14,7 @@ import (
 // The managed plugin is one that Docker takes, uses, and removes without a trace.
 func TestManagedPlugin(t *testing.T) {
 	t.Parallel()
+	bin := programs(t)
 	dir := filepath.Join(t.TempDir(), "plugin")
 	root, err := filepath.Abs("../../../../..")
 	if err != nil {
@@ -23,7 +24,6 @@ func TestManagedPlugin(t *testing.T) {
 	if err != nil {
 		t.Fatalf("make docker-plugin: %v\n%s", err, out)
 	}
-	bin := programs(t)
 	d := engine.StartDockerd(t)
 	d.Import(image, filepath.Join(bin.dir, "puppet"))
 	d.Run("plugin", "create", "logplug", dir)
