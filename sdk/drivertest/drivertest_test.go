@@ -171,9 +171,10 @@ var mutants = []mutant{
 }
 
 // TestMutants breaks one rule at a time and wants that rule to notice, for the
-// right reason and, where the others do not depend on it, alone.
+// right reason and, where the others do not depend on it, alone, which -short leaves out.
 func TestMutants(t *testing.T) {
 	for _, m := range mutants {
+		m.all = m.all && !testing.Short()
 		t.Run(m.driver+"/"+m.rule, func(t *testing.T) {
 			t.Parallel() // they wait more than they work
 			opts := drivertest.Options{Wait: time.Minute, Timeout: 5 * time.Minute}
