@@ -3,7 +3,6 @@ package host
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -131,22 +130,7 @@ func (l *cachedLogger) Stats() LoggerStats {
 
 // ReadLogs implements logdriver.LogReader.
 func (l *cachedLogger) ReadLogs(ctx context.Context, cfg logdriver.ReadConfig) *logdriver.LogWatcher {
-	wait, cancel := context.WithTimeout(ctx, l.driver.host.cfg.Timeouts.Call)
-	defer cancel()
-	if err := l.cache.waitOpen(wait); err != nil {
-		return failedWatcher(err)
-	}
 	return readingLogger{l.cache}.ReadLogs(ctx, cfg)
-}
-
-// waitOpen waits until the cache's driver has it open.
-func (l *logger) waitOpen(ctx context.Context) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err := l.await(ctx, func() bool { return l.session != nil || l.closing }); err != nil {
-		return fmt.Errorf("reading logger %s: its cache is not open in driver %s%s: %w", l.label(), l.driver.name, l.blocked.suffix(), err)
-	}
-	return nil
 }
 
 // Close implements logdriver.Logger.

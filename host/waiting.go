@@ -74,7 +74,7 @@ func (l *logger) waitSession(ctx context.Context, old *session) (*session, uint6
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.await(ctx, func() bool { return l.session != nil && l.session != old || l.gone }); err != nil {
-		return nil, 0, fmt.Errorf("%w; it is being replaced, try again: %w", wire.ErrUnavailable, err)
+		return nil, 0, fmt.Errorf("%w; it is being replaced, try again%s: %w", wire.ErrUnavailable, l.blocked.suffix(), err)
 	}
 	if l.gone {
 		return nil, 0, logdriver.ErrClosed
