@@ -49,14 +49,20 @@ docker-plugin: ## Build a managed plugin of Docker: docker plugin create logplug
 demo: build ## Run a command through a driver, and read its output back while it runs
 	@.ci/demo $(BIN)
 
+# gotestsum tells at the end what failed. In CI, on machines that are slow and noisy, a test that fails is run once more, and is
+# told of as well if it passes then; what the race detector has found is never run again.
+GOTEST = $(TOOLS)/gotestsum --format pkgname --format-hide-empty-pkg --hide-summary skipped --packages ./... \
+	$(if $(filter true,$(CI)),--rerun-fails=1 --rerun-fails-max-failures 3 --rerun-fails-run-root-test --rerun-fails-abort-on-data-race) \
+	-- -timeout 20m
+
 .PHONY: test
-test: deps ## Run all tests, after installing what they need
-	go test -timeout 20m ./...
-	@for m in $(MODULES); do echo "go test ./... (in $$m)"; (cd $$m && go test -timeout 20m ./...); done
+test: deps $(TOOLS)/gotestsum ## Run all tests, after installing what they need
+	$(GOTEST)
+	@for m in $(MODULES); do echo "tests in $$m"; (cd $$m && $(GOTEST)); done
 
 .PHONY: race
-race: deps ## Run the main module's tests with the race detector
-	go test -race -short -timeout 20m ./...
+race: deps $(TOOLS)/gotestsum ## Run the main module's tests with the race detector
+	$(GOTEST) -race -short
 
 .PHONY: deps
 deps: ## Install what the tests need
@@ -113,6 +119,8 @@ cross: ## Compile for the other systems
 clean: ## Remove what was built
 	rm -rf $(BIN) .cache
 
+$(TOOLS)/gotestsum: .ci/tools/go.mod
+	cd .ci/tools && go install gotest.tools/gotestsum
 $(TOOLS)/staticcheck: .ci/tools/go.mod
 	cd .ci/tools && go install honnef.co/go/tools/cmd/staticcheck
 $(TOOLS)/protoc-gen-go: .ci/tools/go.mod

@@ -108,7 +108,7 @@ func (p *pouring) serve(ctx context.Context, d *engine.Daemon, j *job) (*receive
 		"--plugin-dir", j.Drivers, "--docker-root", filepath.Join(d.Dir, "data"))
 	return receiver.Start(ctx, receiver.Command{
 		Path: cmd.Path, Args: cmd.Args[1:], Dir: d.Dir,
-		Ready: func() error {
+		Ready: func(context.Context) error {
 			_, err := os.Stat(d.Path("/run/docker/plugins/" + p.driver + ".sock"))
 			return err
 		},

@@ -1,6 +1,7 @@
 package servertest
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -27,7 +28,7 @@ func startProcess(t testing.TB, name string, port int, more string) *receiver.Pr
 	}
 	p, err := receiver.Start(t.Context(), receiver.Command{
 		Path: self, Dir: dir, Env: []string{serverConfig + "=" + config},
-		Ready: func() error {
+		Ready: func(context.Context) error {
 			c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 			if err == nil {
 				c.Close()

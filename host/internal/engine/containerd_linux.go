@@ -61,7 +61,7 @@ func StartContainerd(t testing.TB, payload string) *Containerd {
 	}
 	c.process, err = receiver.Start(t.Context(), receiver.Command{
 		Path: daemon, Args: []string{"--config", config, "--log-level", "error"}, Dir: c.Dir,
-		Ready: func() error { return c.Ctr("version").Run() },
+		Ready: func(ctx context.Context) error { return c.call(ctx, "version").Run() },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -97,9 +97,11 @@ func (c *Containerd) removeAll(ns string) {
 	}
 }
 
-// Ctr returns a call of containerd's client.
-func (c *Containerd) Ctr(args ...string) *exec.Cmd {
-	return exec.Command(c.ctr, append([]string{"--address", c.address()}, args...)...)
+// Ctr returns a call of containerd's client, which is killed if it takes minutes.
+func (c *Containerd) Ctr(args ...string) *exec.Cmd { return c.call(context.Background(), args...) }
+
+func (c *Containerd) call(ctx context.Context, args ...string) *exec.Cmd {
+	return bounded(ctx, c.ctr, append([]string{"--address", c.address()}, args...)...)
 }
 
 // Run runs a container with a log URI until it has ended.

@@ -79,7 +79,7 @@ func (d *Daemon) start(ctx context.Context, found map[string]string, config stri
 			"--log-level=error", "--bridge=none", "--iptables=false", "--ip6tables=false", "--storage-driver=vfs",
 		},
 		Dir: d.Dir, Env: []string{"HOME=" + d.Dir},
-		Ready: func() error { return d.Docker("version").Run() },
+		Ready: func(ctx context.Context) error { return d.call(ctx, "version").Run() },
 	})
 }
 
@@ -105,9 +105,11 @@ func (d *Daemon) Stop() error {
 	return errors.Join(d.RemoveAll(), d.process.Stop())
 }
 
-// Docker returns a call of Docker's client.
-func (d *Daemon) Docker(args ...string) *exec.Cmd {
-	cmd := exec.Command(d.docker, append([]string{"--host", d.host()}, args...)...)
+// Docker returns a call of Docker's client, which is killed if it takes minutes.
+func (d *Daemon) Docker(args ...string) *exec.Cmd { return d.call(context.Background(), args...) }
+
+func (d *Daemon) call(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := bounded(ctx, d.docker, append([]string{"--host", d.host()}, args...)...)
 	cmd.Env = append(os.Environ(), "DOCKER_CONFIG="+d.Dir, "TZ=UTC")
 	return cmd
 }

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/logplug/logplug/sdk/drivertest/receiver"
 )
@@ -19,9 +18,6 @@ type Dockerd struct {
 	*Daemon
 	t testing.TB
 }
-
-// runTimeout bounds one call of Docker's client, which may be for a hundred containers.
-const runTimeout = 5 * time.Minute
 
 // StartDockerd starts a daemon that ends with the test, with all its containers. The test
 // is skipped, or fails with CI=true, where that is not possible.
@@ -77,10 +73,7 @@ func (d *Dockerd) stop() {
 // Run is Docker that has to succeed. It returns what was printed on stdout.
 func (d *Dockerd) Run(args ...string) string {
 	d.t.Helper()
-	cmd := d.Docker(args...)
-	late := time.AfterFunc(runTimeout, func() { _ = cmd.Process.Kill() })
-	defer late.Stop()
-	out, err := cmd.Output()
+	out, err := d.Docker(args...).Output()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		d.t.Fatalf("docker %s: %v\n%s", strings.Join(args, " "), err, exit.Stderr)

@@ -132,7 +132,7 @@ func writeJournald(dir string, c JournaldConfig) error {
 // groupPath is a line of /proc/PID/cgroup, cgroups(7): number, controllers, path.
 var groupPath = regexp.MustCompile(`(?m)^([0-9]*:[^:\n]*:).*$`)
 
-func (j *Journald) ready() error {
+func (j *Journald) ready(context.Context) error {
 	conn, err := net.Dial("unixgram", j.Socket)
 	if err != nil {
 		return err

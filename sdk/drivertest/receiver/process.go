@@ -29,8 +29,9 @@ type Command struct {
 	Dir string
 	Env []string
 	// Ready returns nil once the program takes messages. It is called
-	// repeatedly after each start.
-	Ready func() error
+	// repeatedly after each start, with a context that ends a call that
+	// never gets an answer.
+	Ready func(context.Context) error
 }
 
 // Process is a running receiver. It may be killed and started again, with the
@@ -74,7 +75,7 @@ func (p *Process) awaitReady(ctx context.Context) error {
 	poll := time.NewTicker(pollInterval)
 	defer poll.Stop()
 	for {
-		err := p.command.Ready()
+		err := p.command.Ready(ctx)
 		if err == nil {
 			return nil
 		}

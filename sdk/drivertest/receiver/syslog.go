@@ -2,6 +2,7 @@ package receiver
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -113,7 +114,7 @@ func parseData(raw json.RawMessage) (data map[string]map[string]any, err error) 
 }
 
 // listening returns nil once all of the daemon's addresses are in use.
-func (s *Syslog) listening() error {
+func (s *Syslog) listening(context.Context) error {
 	for transport, address := range s.addresses {
 		transport, _, _ = strings.Cut(transport, "/")
 		if err := isListening(transport, address); err != nil {

@@ -35,7 +35,7 @@ func (s *natsServer) start() (url string) {
 		Path: receiver.Need(s.t, "nats-server"),
 		Args: []string{"--addr", host, "--port", port, "--jetstream", "--store_dir", s.dir, "--ports_file_dir", s.dir},
 		Dir:  s.dir,
-		Ready: func() (err error) {
+		Ready: func(context.Context) (err error) {
 			url, err = natsURL(s.dir)
 			return err
 		},

@@ -1,0 +1,20 @@
+package engine
+
+import (
+	"context"
+	"os/exec"
+	"time"
+)
+
+// callTimeout bounds one call of a client, which may be for a hundred containers: an engine
+// that hangs fails the test that met it, and not all that would come after.
+const callTimeout = 5 * time.Minute
+
+// bounded is exec.Command, killed when callTimeout or ctx is over.
+func bounded(ctx context.Context, path string, args ...string) *exec.Cmd {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	context.AfterFunc(ctx, cancel)
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.WaitDelay = time.Second // for pipes that its own children hold
+	return cmd
+}
