@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/logplug/logplug/host/internal/filelock"
 	"golang.org/x/sys/unix"
 )
 
@@ -80,16 +81,9 @@ func (m *file) Sync() error {
 func (m *file) Close() error { return errors.Join(unix.Munmap(m.mem), m.f.Close()) }
 
 func lockFileAt(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
+	f, err := filelock.Acquire(path)
+	if errors.Is(err, filelock.ErrHeld) {
 		err = ErrInUse
 	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
+	return f, err
 }

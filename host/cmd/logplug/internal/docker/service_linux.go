@@ -12,8 +12,8 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/logplug/logplug/host"
+	"github.com/logplug/logplug/host/internal/filelock"
 	"github.com/logplug/logplug/shared/logdriver"
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -80,18 +80,11 @@ func Lock(stateDir string) (*os.File, error) {
 	if err := os.MkdirAll(stateDir, 0o700); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(filepath.Join(stateDir, lockName), os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
+	f, err := filelock.Acquire(filepath.Join(stateDir, lockName))
+	if errors.Is(err, filelock.ErrHeld) {
 		err = fmt.Errorf("another service uses the state directory %s; stop it, or name another directory", stateDir)
 	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
+	return f, err
 }
 
 // New returns a service on h, whose spool must be in Config.StateDir. It takes up what

@@ -18,6 +18,7 @@ import (
 	"github.com/logplug/logplug/host/cmd/logplug/internal/containerd"
 	"github.com/logplug/logplug/host/cmd/logplug/internal/handover"
 	"github.com/logplug/logplug/host/cmd/logplug/internal/jobs"
+	"github.com/logplug/logplug/host/internal/filelock"
 )
 
 const (
@@ -77,16 +78,12 @@ func Listen(path string, cfg Config) (*Server, error) {
 // lockSocket keeps other servers from the socket: one that is left over can be
 // removed without disturbing anybody.
 func lockSocket(path string) (*os.File, error) {
-	f, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := filelock.Acquire(path + ".lock")
+	if errors.Is(err, filelock.ErrHeld) {
+		return nil, fmt.Errorf("socket %s: another logplug serve listens there", path)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("lock the socket: %w; choose another with --socket", err)
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		_ = f.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			err = errors.New("another logplug serve listens there")
-		}
-		return nil, fmt.Errorf("socket %s: %w", path, err)
 	}
 	return f, nil
 }

@@ -1,0 +1,2 @@
+// Package filelock keeps other processes out of a directory or socket.
+package filelock
