@@ -141,6 +141,8 @@ func (r *rig) checkBursts(name string) (lines int) {
 		r.t.Error(err)
 		return 0
 	}
+	var errs strings.Builder // the daemon's too, for which docker logs does not fail
+	cmd.Stderr = &errs
 	if err := cmd.Start(); err != nil {
 		r.t.Error(err)
 		return 0
@@ -166,7 +168,7 @@ func (r *rig) checkBursts(name string) (lines int) {
 		r.t.Errorf("%s: docker logs: %v", name, err)
 	}
 	if want := fmt.Sprintf("total %d", lines); wrong > 0 || total != want || lines < burst || lines%burst > 0 {
-		r.t.Errorf("%s: %d lines are wrong; it ends with %q, want %q", name, wrong, total, want)
+		r.t.Errorf("%s: %d lines are wrong; it ends with %q, want %q; stderr: %.300q", name, wrong, total, want, errs.String())
 	}
 	return lines
 }

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 )
 
@@ -23,11 +22,34 @@ func (s *Service) remember(id string) error {
 	if s.cfg.DockerRoot == "" {
 		return nil
 	}
-	origin := filepath.Join(s.cfg.DockerRoot, "containers", id)
+	origin, err := filepath.Abs(filepath.Join(s.cfg.DockerRoot, "containers", id))
+	if err != nil {
+		return err
+	}
 	if _, err := os.Stat(origin); err != nil {
 		return nil // of another daemon, or not to be seen from here
 	}
-	return os.WriteFile(filepath.Join(dir, originFile), []byte(origin), 0o600)
+	return note(filepath.Join(dir, originFile), origin)
+}
+
+// note makes text what is in the file at path. At no moment is only a part of it there:
+// the log is removed of a container whose origin is gone.
+func note(path, text string) error {
+	if old, err := os.ReadFile(path); err == nil && string(old) == text {
+		return nil
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), originFile+newSuffix)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
 }
 
 // tidy removes from time to time what nobody needs any more.
@@ -75,7 +97,10 @@ func (s *Service) orphaned(id, dir string) bool {
 	if used || err != nil {
 		return false
 	}
-	origin := strings.TrimSpace(string(text))
+	origin := string(text)
+	if !filepath.IsAbs(origin) {
+		return false // damaged
+	}
 	// A data directory that is not mounted at present has no containers at all.
 	if _, err := os.Stat(filepath.Dir(origin)); err != nil {
 		return false
