@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // started is logplug running a command in the background.
@@ -56,6 +57,10 @@ func (r *started) expect(text string) {
 // code waits for the end and returns the exit code, -1 after a signal.
 func (r *started) code() int {
 	r.shell.Helper()
+	late := time.AfterFunc(time.Minute, func() { // a signal that was not heeded
+		_ = r.Process.Kill()
+	})
+	defer late.Stop()
 	err := r.Wait()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
@@ -153,6 +158,8 @@ func TestInterruptedFollow(t *testing.T) {
 		t.Error(err)
 	}
 	_ = follow.Process.Signal(os.Interrupt)
+	late := time.AfterFunc(time.Minute, func() { _ = follow.Process.Kill() })
+	defer late.Stop()
 	if _ = follow.Wait(); follow.ProcessState.ExitCode() != 130 || stderr.Len() > 0 {
 		t.Errorf("exit code %d, want 130; stderr %q, want nothing", follow.ProcessState.ExitCode(), &stderr)
 	}

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -86,6 +87,9 @@ var aloneProgram = []string{"logplug", "containerd", "--alone", "--"}
 // awaitReady waits until the container may start.
 func (c *container) awaitReady() {
 	c.t.Helper()
+	if err := c.ready.SetReadDeadline(time.Now().Add(waitLimit)); err != nil {
+		c.t.Fatal(err)
+	}
 	if n, err := c.ready.Read(make([]byte, 1)); n != 1 || err != nil {
 		_ = c.cmd.Process.Kill()
 		c.t.Fatalf("logging does not begin: %v, %v", err, c.wait())
@@ -101,9 +105,14 @@ func (c *container) end() error {
 	return c.wait()
 }
 
-func (c *container) wait() error {
-	err := <-c.exited
-	c.exited <- err
+func (c *container) wait() (err error) {
+	select {
+	case err = <-c.exited:
+		c.exited <- err
+	case <-time.After(waitLimit):
+		_ = c.cmd.Process.Kill()
+		return fmt.Errorf("%s does not end", c.cmd)
+	}
 	if err != nil {
 		err = fmt.Errorf("%w: %s", err, c.errs.String())
 	}

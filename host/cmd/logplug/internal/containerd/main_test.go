@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -189,15 +190,21 @@ func (s *server) kill() {
 
 // stop ends it in good order.
 func (s *server) stop() {
-	if err := s.cmd.Process.Signal(os.Interrupt); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		s.b.t.Error(err)
 	}
 	s.wait()
 }
 
+// wait waits for its end.
 func (s *server) wait() {
-	err := <-s.done
-	s.done <- err
+	select {
+	case err := <-s.done:
+		s.done <- err
+	case <-time.After(waitLimit):
+		s.b.t.Errorf("logplug serve does not end; it printed: %s", s.output())
+		_ = s.cmd.Process.Kill()
+	}
 }
 
 // payload returns what the payload prints outside of a container.
