@@ -10,10 +10,11 @@ import (
 	"github.com/logplug/logplug/shared/wire"
 )
 
-// accept puts m into the spool, which is not committed. m stays the caller's.
-func (l *logger) accept(m *logdriver.Message) error {
+// accept puts m into the spool, which is not committed. m stays the caller's. deadline is
+// that of all waiting together in one call of Log, once that has begun.
+func (l *logger) accept(m *logdriver.Message, deadline *time.Time) error {
 	l.mu.Lock()
-	if err := l.append(m); err != nil {
+	if err := l.append(m, deadline); err != nil {
 		l.mu.Unlock()
 		l.driver.host.spool.full.tell()
 		return err
@@ -30,16 +31,15 @@ func (l *logger) accept(m *logdriver.Message) error {
 }
 
 // append adds m to the queue, making or awaiting room. It is called with l.mu.
-func (l *logger) append(m *logdriver.Message) error {
+func (l *logger) append(m *logdriver.Message, deadline *time.Time) error {
 	n := wire.Measure(m)
 	size := n.Size()
-	var deadline time.Time // of all waiting together, once it has begun
 	for {
 		if l.closing {
 			return logdriver.ErrClosed
 		}
 		if !l.hasRoom(size) {
-			if err := l.makeRoom(size, &deadline); err != nil {
+			if err := l.makeRoom(size, deadline); err != nil {
 				return err
 			}
 			continue
@@ -55,7 +55,7 @@ func (l *logger) append(m *logdriver.Message) error {
 		case l.overflow.drop != "":
 			return l.dropNewest(size)
 		}
-		if err := l.awaitStore(&deadline, err); err != nil {
+		if err := l.awaitStore(deadline, err); err != nil {
 			return err
 		}
 	}
@@ -107,7 +107,7 @@ func (l *logger) hasRoom(size int) bool {
 // makeRoom does what the logger's policy says where there is no room for size
 // bytes. It is called with l.mu; deadline is as for awaitRoom.
 func (l *logger) makeRoom(size int, deadline *time.Time) error {
-	if l.overflow.patience > 0 && l.awaitProgress(size) {
+	if l.overflow.patience > 0 && l.awaitProgress(size, deadline) {
 		return nil
 	}
 	switch l.overflow.drop {
@@ -194,11 +194,7 @@ func (l *logger) awaitStore(deadline *time.Time, cause error) error {
 // Waiting ends at the deadline, which is set when a call of Log waits for the first
 // time: it may wait again when others were faster.
 func (l *logger) awaitRoom(deadline *time.Time, ok func() bool) error {
-	limit := l.driver.host.cfg.Timeouts.Log
-	if deadline.IsZero() {
-		*deadline = time.Now().Add(limit)
-		l.counts.waits++
-	}
+	l.beginWaiting(deadline)
 	timer := time.NewTimer(time.Until(*deadline))
 	defer timer.Stop()
 	for !l.closing {
@@ -219,11 +215,20 @@ func (l *logger) awaitRoom(deadline *time.Time, ok func() bool) error {
 		l.mu.Lock()
 		if timedOut {
 			return fmt.Errorf("logger %s: %w: no room for %v, %d messages (%d bytes) are waiting for driver %s%s",
-				l.label(), logdriver.ErrSpoolFull, limit, l.queue.Count(), l.queue.Bytes(), l.driver.name, l.blocked.suffix())
+				l.label(), logdriver.ErrSpoolFull, l.driver.host.cfg.Timeouts.Log, l.queue.Count(), l.queue.Bytes(), l.driver.name, l.blocked.suffix())
 		}
 		if ok() {
 			return nil
 		}
 	}
 	return nil
+}
+
+// beginWaiting sets the deadline when a call of Log waits for the first time. It is called
+// with l.mu.
+func (l *logger) beginWaiting(deadline *time.Time) {
+	if deadline.IsZero() {
+		*deadline = time.Now().Add(l.driver.host.cfg.Timeouts.Log)
+		l.counts.waits++
+	}
 }

@@ -58,13 +58,11 @@ func (l *cachedLogger) Log(m *logdriver.Message) error {
 	}
 	normalize(m)
 	// First: between taking m and offering it to the cache nothing should be waited for.
-	l.cache.awaitOffer(m)
-	l.logging.RLock()
-	defer l.logging.RUnlock()
+	var deadline time.Time
+	l.cache.awaitOffer(m, &deadline)
 	began := l.driver.host.spool.clock()
-	err := l.take(m)
+	err := l.takeBoth(m, &deadline)
 	if err == nil || errors.Is(err, errDropped) {
-		l.cache.offer(m)
 		if failed := l.driver.host.spool.commit(began); failed != nil {
 			err = failed
 		}
@@ -76,9 +74,21 @@ func (l *cachedLogger) Log(m *logdriver.Message) error {
 	return nil
 }
 
+// takeBoth takes m, and offers it to the cache if that was done or its policy drops it.
+// deadline is that of waiting for the cache.
+func (l *cachedLogger) takeBoth(m *logdriver.Message, deadline *time.Time) error {
+	l.logging.RLock()
+	defer l.logging.RUnlock()
+	err := l.take(m)
+	if err == nil || errors.Is(err, errDropped) {
+		l.cache.offer(m, deadline)
+	}
+	return err
+}
+
 // awaitOffer waits for as long as offer would, for room for m or, if it is long, its
 // first part.
-func (l *logger) awaitOffer(m *logdriver.Message) {
+func (l *logger) awaitOffer(m *logdriver.Message, deadline *time.Time) {
 	if l.overflow.patience == 0 {
 		return
 	}
@@ -87,28 +97,31 @@ func (l *logger) awaitOffer(m *logdriver.Message) {
 	defer l.mu.Unlock()
 	size -= max(0, len(m.Line)-l.maxLine)
 	if !l.closing && !l.hasRoom(size) {
-		l.awaitProgress(size)
+		l.awaitProgress(size, deadline)
 	}
 }
 
 // offer accepts m or counts it as dropped. m stays the caller's.
-func (l *logger) offer(m *logdriver.Message) {
+func (l *logger) offer(m *logdriver.Message, deadline *time.Time) {
 	l.mu.Lock()
 	limit := l.maxLine // changes when a cache is opened late
 	l.mu.Unlock()
 	if len(m.Line) > limit {
-		_ = splitMessage(m, limit, l.acceptOrDrop) // never fails
+		_ = splitMessage(m, limit, func(part *logdriver.Message) error { // never fails
+			l.acceptOrDrop(part, deadline)
+			return nil
+		})
 		return
 	}
-	_ = l.acceptOrDrop(m) // never fails
+	l.acceptOrDrop(m, deadline)
 }
 
 // acceptOrDrop is accept, but a message that the spool cannot hold is dropped and
-// counted. It returns nil.
-func (l *logger) acceptOrDrop(m *logdriver.Message) error {
-	err := l.accept(m)
+// counted.
+func (l *logger) acceptOrDrop(m *logdriver.Message, deadline *time.Time) {
+	err := l.accept(m, deadline)
 	if err == nil || errors.Is(err, errDropped) {
-		return nil
+		return
 	}
 	l.mu.Lock()
 	_ = l.dropNewest(wire.EntrySize(m)) // returns what says so
@@ -118,7 +131,6 @@ func (l *logger) acceptOrDrop(m *logdriver.Message) error {
 	if first {
 		l.driver.log.Error("the cache drops messages", "logger", l.label(), "error", err)
 	}
-	return nil
 }
 
 // Stats implements Logger.
@@ -146,6 +158,7 @@ func (l *cachedLogger) Shutdown(ctx context.Context) error {
 	if err := l.refuseMore(); err != nil {
 		return err
 	}
+	l.cache.hurryUp()
 	l.logging.Lock() // Log does not wait for room any more
 	refused := l.cache.refuseMore()
 	l.logging.Unlock()

@@ -13,12 +13,20 @@ type stall struct {
 	acked  uint64 // what was acknowledged when it began
 }
 
+// hurryUp ends waiting for progress for good: the logger will be closed.
+func (l *logger) hurryUp() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.hasty = true
+	l.notify()
+}
+
 // awaitProgress waits, without l.mu that it is called with, until there is room for
-// size bytes, for as long as the driver makes progress. It returns false when
-// that has not been so for l.overflow.patience, and then at once until the next
+// size bytes, for as long as the driver makes progress, until the deadline. It returns
+// false when that has not been so for l.overflow.patience, and then at once until the next
 // acknowledgement.
-func (l *logger) awaitProgress(size int) bool {
-	if l.stall.active && l.stall.acked == l.queue.Acked() {
+func (l *logger) awaitProgress(size int, deadline *time.Time) bool {
+	if l.hasty || l.stall.active && l.stall.acked == l.queue.Acked() {
 		return false
 	}
 	l.stall = stall{}
@@ -26,11 +34,17 @@ func (l *logger) awaitProgress(size int) bool {
 		l.stall = stall{true, l.queue.Acked()}
 		return false
 	}
-	l.counts.waits++
+	l.beginWaiting(deadline)
 	timer := time.NewTimer(l.overflow.patience)
 	defer timer.Stop()
-	for acked := l.queue.Acked(); !l.closing && !l.hasRoom(size); {
+	for acked := l.queue.Acked(); !l.closing; {
 		own, others := l.whenChanged(), l.room.wait()
+		if l.hasRoom(size) {
+			return true
+		}
+		if l.hasty || !time.Now().Before(*deadline) {
+			return false
+		}
 		l.mu.Unlock()
 		late := false
 		select {

@@ -72,6 +72,7 @@ type logger struct {
 	blocked blocked
 	left    Count         // in the spool's directory after closing
 	stall   stall         // of a cache
+	hasty   bool          // a cache that nobody waits for any more
 	pair    *cachedLogger // that this logger is a part of
 
 	everSent uint64 // the highest sequence that some process may have got
@@ -158,10 +159,11 @@ func (l *logger) Log(m *logdriver.Message) error {
 
 // take accepts m, in parts if it is long. m stays the caller's.
 func (l *logger) take(m *logdriver.Message) error {
+	var deadline time.Time
 	if len(m.Line) > l.maxLine {
-		return splitMessage(m, l.maxLine, l.accept)
+		return splitMessage(m, l.maxLine, func(part *logdriver.Message) error { return l.accept(part, &deadline) })
 	}
-	return l.accept(m)
+	return l.accept(m, &deadline)
 }
 
 // normalize gives m a time and makes its strings ones that protobuf can carry.

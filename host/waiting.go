@@ -46,12 +46,16 @@ func (l *logger) await(ctx context.Context, ok func() bool) error {
 }
 
 // waitSettled waits until everything that was accepted before the call is
-// settled.
+// settled. It returns ErrClosed if the logger has been shut down without that.
 func (l *logger) waitSettled(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	last := l.queue.Last()
-	if err := l.await(ctx, func() bool { return l.queue.Acked() >= last }); err != nil {
+	err := l.await(ctx, func() bool { return l.queue.Acked() >= last || l.gone })
+	if err == nil && l.queue.Acked() < last {
+		err = logdriver.ErrClosed
+	}
+	if err != nil {
 		return fmt.Errorf("waiting for driver %s to acknowledge message %d of logger %s, it has %d%s: %w",
 			l.driver.name, last, l.label(), l.queue.Acked(), l.blocked.suffix(), err)
 	}
