@@ -35,6 +35,7 @@ func (h *Host) recover(runs []spool.Run) {
 			n++
 		}
 		kept[runs[0].Stream] = true
+		h.spool.use(runs[0].Stream)
 		if o := h.adoptOrphan(runs[:n]); o != nil {
 			h.spool.put(o)
 		}

@@ -168,3 +168,43 @@ func TestOpenDoesNotWaitForEver(t *testing.T) {
 	deliverRest(t, "jsonfile", info.LogPath, dir)
 	checkMessages(t, readMessages(t, newHost(t, nil), info), 20)
 }
+
+// TestStreamThatIsLeft is not gone on with while messages of it wait for the next host:
+// they would be taken for one another.
+func TestStreamThatIsLeft(t *testing.T) {
+	dir, fail := t.TempDir(), filepath.Join(t.TempDir(), "fail")
+	if err := os.WriteFile(fail, []byte("down"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	info, file := sinkInfo(t, map[string]string{"fail-file": fail})
+	info.Stream = spool.Stream{1}.String()
+	h, err := host.New(hostConfig(t, func(c *host.Config) { c.Spool.Dir = dir }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone, cancel := context.WithCancel(context.Background())
+	cancel()
+	for i := range 2 {
+		l := open(t, h, "sink", info)
+		stream, last := l.(host.Positioner).Position()
+		if first := i == 0; first != (stream == info.Stream) || last != 0 {
+			t.Errorf("logger %d is at %d of stream %s", i, last, stream)
+		}
+		for n := range 10 {
+			logLine(t, l, "message %d", 10*i+n)
+		}
+		var u *logdriver.UndeliveredError
+		if err := l.Shutdown(gone); !errors.As(err, &u) || u.Messages != 10 {
+			t.Fatalf("Shutdown: %v", err)
+		}
+	}
+	if err := h.Close(gone); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(fail); err != nil {
+		t.Fatal(err)
+	}
+	next := newHost(t, func(c *host.Config) { c.Spool.Dir = dir })
+	eventually(t, "delivery", func() bool { return next.Stats().SpooledMessages == 0 })
+	checkSink(t, file, 20, false)
+}

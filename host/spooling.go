@@ -30,6 +30,8 @@ type spooling struct {
 
 	mu      sync.Mutex
 	orphans map[string][]*orphan // what earlier hosts left, by identity, the oldest first
+	// streams are those that have messages in the directory, or may have some.
+	streams map[spool.Stream]bool
 }
 
 // arenaSlack is how much larger the directory's file may grow than what loggers
@@ -39,7 +41,10 @@ const arenaSlack = 4
 // openSpool opens the configured spool, and takes up what it holds.
 func (h *Host) openSpool() error {
 	cfg := &h.cfg.Spool
-	s := &spooling{store: spool.Memory{}, log: h.cfg.Logger, limit: h.cfg.Timeouts.Log, stop: make(chan struct{}), orphans: make(map[string][]*orphan)}
+	s := &spooling{
+		store: spool.Memory{}, log: h.cfg.Logger, limit: h.cfg.Timeouts.Log, stop: make(chan struct{}), orphans: make(map[string][]*orphan),
+		streams: make(map[spool.Stream]bool),
+	}
 	s.full.log = s.log
 	h.spool = s
 	if cfg.Dir == "" {
@@ -87,24 +92,54 @@ func (s *spooling) newQueue(stream spool.Stream) *spool.Queue { return spool.New
 // begin makes up a stream unless the caller goes on with one, and remembers whose it
 // is before it has messages.
 func (s *spooling) begin(driver string, r *request) (stream spool.Stream, err error) {
-	if r.info.Stream == "" || r.cacheOf != "" {
-		rand.Read(stream[:]) // never fails
-		r.info.Stream = stream.String()
-	} else if stream, err = spool.ParseStream(r.info.Stream); err != nil {
-		return stream, fmt.Errorf("opening logger %s: Info.Stream: %w", labelOf(&r.info), err)
-	} else {
-		r.goesOn = true
-	}
-	if s.dir == nil {
-		return stream, nil
+	if stream, err = s.chooseStream(r); err != nil || s.dir == nil {
+		return stream, err
 	}
 	info := r.info.Clone()
 	info.Config = r.overflow.restore(info.Config)
 	record := spool.Record{Driver: driver, Info: info, CacheOf: r.cacheOf, Opened: time.Now()}
 	if err := s.dir.Remember(stream, record, s.durable); err != nil {
+		s.release(stream)
 		return stream, fmt.Errorf("opening logger %s: spool directory: %w", labelOf(&r.info), err)
 	}
 	return stream, nil
+}
+
+// chooseStream returns the stream of a new logger, which is in use from then on. What another
+// logger has left of the stream that the caller goes on with, or still adds to it, would
+// be taken for this one's: it gets a stream of its own then.
+func (s *spooling) chooseStream(r *request) (stream spool.Stream, err error) {
+	if r.info.Stream != "" && r.cacheOf == "" {
+		if stream, err = spool.ParseStream(r.info.Stream); err != nil {
+			return stream, fmt.Errorf("opening logger %s: Info.Stream: %w", labelOf(&r.info), err)
+		}
+		if r.goesOn = s.use(stream); r.goesOn {
+			return stream, nil
+		}
+	}
+	rand.Read(stream[:]) // never fails
+	r.info.Stream = stream.String()
+	s.use(stream)
+	return stream, nil
+}
+
+// use takes note that a stream is in use. It returns false if it is already.
+func (s *spooling) use(stream spool.Stream) bool {
+	if s.dir == nil {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	used := s.streams[stream]
+	s.streams[stream] = true
+	return !used
+}
+
+// release takes note that a stream is not in use any more.
+func (s *spooling) release(stream spool.Stream) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.streams, stream)
 }
 
 // forget removes what begin remembered.
@@ -112,6 +147,7 @@ func (s *spooling) forget(stream spool.Stream) {
 	if s.dir == nil {
 		return
 	}
+	defer s.release(stream)
 	if err := s.dir.Forget(stream); err != nil {
 		s.log.Warn("spool directory", "error", err)
 	}
