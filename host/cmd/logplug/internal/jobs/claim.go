@@ -16,11 +16,19 @@ import (
 type RunningError struct {
 	ID  string
 	PID int
+	// Err, if not nil, is why it is not known whether that process is the job's.
+	Err error
 }
 
 func (e *RunningError) Error() string {
+	if e.Err != nil {
+		return fmt.Sprintf("job %s may still be running (logplug process %d): %v", e.ID, e.PID, e.Err)
+	}
 	return fmt.Sprintf("job %s is still running (logplug process %d)", e.ID, e.PID)
 }
+
+// Unwrap returns e.Err.
+func (e *RunningError) Unwrap() error { return e.Err }
 
 // DriverChangedError reports that an id belongs to a finished job whose log
 // another driver keeps.
@@ -50,24 +58,45 @@ func (s *Store) Claim(j Job) (*Claim, error) {
 		return nil, err
 	}
 	defer unlock()
-	previous, err := s.Get(j.ID)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		previous = nil
-	case err != nil:
+	previous, err := s.finished(&j)
+	if err != nil {
 		return nil, err
-	case previous.Active():
-		return nil, &RunningError{ID: j.ID, PID: previous.HostPID}
-	case previous.Driver != j.Driver:
-		return nil, &DriverChangedError{ID: j.ID, Has: previous.Driver, Wants: j.Driver}
 	}
 	s.sweep()
-	j.Format, j.HostPID, j.HostStart = format, os.Getpid(), identity(os.Getpid())
+	j.Format, j.HostPID = format, os.Getpid()
+	if j.HostStart, err = identity(j.HostPID); err != nil && !hidden(err) {
+		return nil, err
+	}
 	j.Created = time.Now()
 	if err := s.put(&j); err != nil {
 		return nil, fmt.Errorf("write the record of job %s: %w", j.ID, err)
 	}
 	return &Claim{store: s, job: j, previous: previous}, nil
+}
+
+// finished returns the finished job whose id and log j is to take over, nil if there is
+// none.
+func (s *Store) finished(j *Job) (*Job, error) {
+	previous, err := s.Get(j.ID)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := previous.idle(); err != nil {
+		return nil, err
+	}
+	if previous.Driver != j.Driver {
+		return nil, &DriverChangedError{ID: j.ID, Has: previous.Driver, Wants: j.Driver}
+	}
+	return previous, nil
+}
+
+// hidden tells that the system never shows a process what was looked for. It can log
+// nevertheless: its number alone stands for it.
+func hidden(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)
 }
 
 // Started notes that the command runs as process pid, and which driver keeps a copy

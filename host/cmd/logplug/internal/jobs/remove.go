@@ -16,8 +16,8 @@ func (s *Store) Remove(id string) error {
 	if err != nil {
 		return err
 	}
-	if j.Active() {
-		return &RunningError{ID: id, PID: j.HostPID}
+	if err := j.idle(); err != nil {
+		return err
 	}
 	return s.remove(id)
 }
