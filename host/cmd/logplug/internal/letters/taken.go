@@ -33,13 +33,15 @@ type Entry struct {
 // comes first.
 func (t *Taken) begin() error {
 	aside := t.file.taken()
-	if _, err := os.Stat(aside); err == nil || !errors.Is(err, fs.ErrNotExist) {
+	_, err := os.Stat(aside)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = os.Rename(t.file.path, aside)
+	}
+	if err != nil {
 		return err
 	}
-	if err := os.Rename(t.file.path, aside); err != nil {
-		return err
-	}
-	// A host that opened the file before may not have written yet.
+	// A host that opened the file before it was moved may not have written yet,
+	// whoever moved it.
 	return awaitWriters(aside)
 }
 
