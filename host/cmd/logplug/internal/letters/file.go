@@ -34,25 +34,17 @@ func (f *File) taken() string { return f.path + takenSuffix }
 // are reported.
 func (f *File) All() iter.Seq2[host.DeadLetter, error] {
 	return func(yield func(host.DeadLetter, error) bool) {
-		for _, path := range []string{f.taken(), f.path} {
-			for d, err := range read(path) {
+		s, err := f.open()
+		if err != nil {
+			yield(host.DeadLetter{}, err)
+			return
+		}
+		defer s.close()
+		for _, file := range s {
+			for d, err := range read(file) {
 				if !yield(d, err) {
 					return
 				}
-			}
-		}
-	}
-}
-
-// read reads a file that may not exist.
-func read(path string) iter.Seq2[host.DeadLetter, error] {
-	return func(yield func(host.DeadLetter, error) bool) {
-		for d, err := range host.ReadDeadLetters(path) {
-			if errors.Is(err, fs.ErrNotExist) {
-				return
-			}
-			if !yield(d, err) {
-				return
 			}
 		}
 	}

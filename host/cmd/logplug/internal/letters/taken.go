@@ -48,8 +48,14 @@ func (t *Taken) begin() error {
 // All iterates over the lines. It may be called several times.
 func (t *Taken) All() iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
+		file, err := os.Open(t.file.taken())
+		if err != nil {
+			yield(Entry{Err: err})
+			return
+		}
+		defer file.Close()
 		index := 0
-		for d, err := range host.ReadDeadLetters(t.file.taken()) {
+		for d, err := range read(file) {
 			if !yield(Entry{Index: index, Letter: d, Err: err}) {
 				return
 			}
