@@ -139,6 +139,27 @@ func TestKilledWhileTaken(t *testing.T) {
 	wantTexts(t, f, "b", "a")
 }
 
+// TestPutBackBehindTorn: a host was killed in the middle of its first letter.
+func TestPutBackBehindTorn(t *testing.T) {
+	t.Parallel()
+	f := NewFile(filepath.Join(t.TempDir(), "letters"))
+	write(t, f.Path(), "a", "b")
+	taken, err := f.Take()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(f.Path(), letterLine(t, "torn")[:20], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := taken.Close(); err != nil {
+		t.Fatal(err)
+	}
+	wantTexts(t, f, "a", "b")
+	if _, bad := texts(f); bad != 1 {
+		t.Errorf("%d lines that are no letter, want the torn one", bad)
+	}
+}
+
 // TestNoAppendIsLost takes while many append.
 func TestNoAppendIsLost(t *testing.T) {
 	const writers, each = 4, 200
