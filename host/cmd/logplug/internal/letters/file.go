@@ -68,14 +68,7 @@ func (f *File) lock() (*os.File, error) {
 	if err := f.exists(); err != nil {
 		return nil, err // no lock file where nothing else is
 	}
-	lock, err := os.OpenFile(f.path+lockSuffix, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := tryLock(lock); err != nil {
-		return nil, errors.Join(err, lock.Close())
-	}
-	return lock, nil
+	return acquire(f.path + lockSuffix)
 }
 
 func (f *File) exists() error {

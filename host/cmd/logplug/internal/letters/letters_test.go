@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/logplug/logplug/host"
 )
@@ -81,9 +82,11 @@ func TestTakeSome(t *testing.T) {
 	}
 	write(t, f.Path(), "later")
 	wantTexts(t, f, "a", "b", "c", "later")
-	if _, err := f.Take(); !errors.Is(err, ErrInUse) {
-		t.Errorf("second Take: %v, want ErrInUse", err)
-	}
+	synctest.Test(t, func(t *testing.T) { // the time for which it waits passes at once
+		if _, err := f.Take(); !errors.Is(err, ErrInUse) {
+			t.Errorf("second Take: %v, want ErrInUse", err)
+		}
+	})
 	for e := range taken.All() {
 		if e.Err == nil && string(e.Letter.Line) != "b" {
 			taken.Done(e.Index)
