@@ -44,6 +44,7 @@ type Claim struct {
 	store    *Store
 	job      Job
 	previous *Job // the finished job that had the id before
+	hadLog   bool // a log was there before, if not a job
 }
 
 // Claim makes j the job of j.ID and this process its host. It fills in Format,
@@ -62,6 +63,10 @@ func (s *Store) Claim(j Job) (*Claim, error) {
 	if err != nil {
 		return nil, err
 	}
+	hadLog, err := s.hasLog(j.ID)
+	if err != nil {
+		return nil, err
+	}
 	s.sweep()
 	j.Format, j.HostPID = format, os.Getpid()
 	if j.HostStart, err = identity(j.HostPID); err != nil && !hidden(err) {
@@ -71,7 +76,7 @@ func (s *Store) Claim(j Job) (*Claim, error) {
 	if err := s.put(&j); err != nil {
 		return nil, fmt.Errorf("write the record of job %s: %w", j.ID, err)
 	}
-	return &Claim{store: s, job: j, previous: previous}, nil
+	return &Claim{store: s, job: j, previous: previous, hadLog: hadLog}, nil
 }
 
 // finished returns the finished job whose id and log j is to take over, nil if there is
@@ -91,6 +96,16 @@ func (s *Store) finished(j *Job) (*Job, error) {
 		return nil, &DriverChangedError{ID: j.ID, Has: previous.Driver, Wants: j.Driver}
 	}
 	return previous, nil
+}
+
+// hasLog tells whether there is a log directory, which outlives a record that somebody
+// removed by hand.
+func (s *Store) hasLog(id string) (bool, error) {
+	_, err := os.Lstat(s.LogDir(id))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // hidden tells that the system never shows a process what was looked for. It can log
@@ -123,7 +138,7 @@ func (c *Claim) Finish(code int, trouble, cacheTrouble string) error {
 }
 
 // Abandon takes the claim back: the command was never started. What the id stood
-// for before is restored.
+// for before is restored. A log that was there without a job stays.
 func (c *Claim) Abandon() error {
 	if c.previous != nil {
 		c.job = *c.previous
@@ -134,6 +149,9 @@ func (c *Claim) Abandon() error {
 		return err
 	}
 	defer unlock()
+	if c.hadLog {
+		return c.store.removeRecord(c.job.ID)
+	}
 	return c.store.remove(c.job.ID)
 }
 

@@ -28,6 +28,10 @@ func (s *Store) remove(id string) error {
 	if err := os.RemoveAll(s.LogDir(id)); err != nil {
 		return fmt.Errorf("remove the log of job %s: %w", id, err)
 	}
+	return s.removeRecord(id)
+}
+
+func (s *Store) removeRecord(id string) error {
 	if err := os.Remove(s.recordPath(id)); err != nil {
 		return fmt.Errorf("remove the record of job %s: %w", id, err)
 	}
