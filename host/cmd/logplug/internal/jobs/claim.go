@@ -144,15 +144,24 @@ func (c *Claim) Abandon() error {
 		c.job = *c.previous
 		return c.write()
 	}
-	unlock, err := c.store.lock()
+	aside, err := c.unlist()
 	if err != nil {
 		return err
 	}
+	return os.RemoveAll(aside)
+}
+
+// unlist removes the record, and returns where what came with the claim is then.
+func (c *Claim) unlist() (aside string, err error) {
+	unlock, err := c.store.lock()
+	if err != nil {
+		return "", err
+	}
 	defer unlock()
 	if c.hadLog {
-		return c.store.removeRecord(c.job.ID)
+		return "", c.store.removeRecord(c.job.ID)
 	}
-	return c.store.remove(c.job.ID)
+	return c.store.setAside(c.job.ID)
 }
 
 func (c *Claim) write() error {
