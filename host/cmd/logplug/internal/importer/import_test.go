@@ -228,6 +228,7 @@ func testKilled(t *testing.T, src source, driver string) {
 			}
 			t.Fatal(errs.String())
 		}
+		busy = 0
 		if kills++; kills == 2 {
 			writeFile(t, older+".gz", first, true)
 			if err := os.Remove(older); err != nil {
