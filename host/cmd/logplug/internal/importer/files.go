@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/klauspost/compress/gzip"
 )
@@ -88,32 +90,94 @@ var (
 // Find returns the files that belong to the logs at paths, the oldest first: those
 // that were rotated come before the log itself. Logs keep the order in which they are
 // given. Close closes the files.
-func Find(paths []string) (files []File, err error) {
-	defer func() {
-		if err != nil {
+func Find(paths []string) ([]File, error) { return find(paths, openFile) }
+
+const (
+	// tries is how often files are looked for that are rotated meanwhile, and pause the
+	// time between.
+	tries = 10
+	pause = 10 * time.Millisecond
+)
+
+// find looks again if files were rotated while they were opened: one that got another's
+// name just then was not opened.
+func find(paths []string, open func(path string) (File, error)) (files []File, err error) {
+	for try := 1; ; try++ {
+		files, err = openAll(paths, open)
+		if err == nil {
+			if err = unchanged(paths, files); err == nil {
+				return files, nil
+			}
 			Close(files)
 		}
-	}()
+		// A log is not there at the moment at which it is rotated.
+		if moved := errors.Is(err, errRotated) || errors.Is(err, fs.ErrNotExist); !moved || try == tries {
+			return nil, err
+		}
+		time.Sleep(pause)
+	}
+}
+
+var errRotated = errors.New("the files are rotated faster than they can be opened; try again")
+
+// unchanged returns errRotated unless files are still all that belong to the logs.
+func unchanged(paths []string, files []File) error {
+	names, err := list(paths)
+	if err != nil {
+		return err
+	}
+	if len(names) != len(files) {
+		return errRotated
+	}
+	for i, f := range files {
+		opened, err := f.file.Stat()
+		if err != nil {
+			return err
+		}
+		now, err := os.Stat(names[i])
+		if err != nil {
+			return err
+		}
+		if names[i] != f.Path || !os.SameFile(opened, now) {
+			return errRotated
+		}
+	}
+	return nil
+}
+
+func openAll(paths []string, open func(path string) (File, error)) (files []File, err error) {
+	names, err := list(paths)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		f, err := open(name)
+		if err != nil {
+			Close(files)
+			return nil, err
+		}
+		files = append(files, f)
+	}
+	return files, nil
+}
+
+// list returns the names of the files that belong to the logs at paths, each once.
+func list(paths []string) (names []string, err error) {
 	known := make(map[string]bool)
 	for _, path := range paths {
 		older, err := rotated(path)
 		if err != nil {
-			return files, err
+			return nil, err
 		}
 		for _, p := range append(older, path) {
 			p = filepath.Clean(p)
-			if known[p] {
-				continue
+			if !known[p] {
+				known[p] = true
+				names = append(names, p)
 			}
-			known[p] = true
-			f, err := openFile(p)
-			if err != nil {
-				return files, err
-			}
-			files = append(files, f)
 		}
 	}
-	return files, nil
+	return names, nil
 }
 
 func openFile(path string) (f File, err error) {

@@ -1,6 +1,8 @@
 package importer
 
 import (
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -45,5 +47,64 @@ func TestFind(t *testing.T) {
 	}
 	if _, err := Find([]string{filepath.Join(dir, "none")}); err == nil {
 		t.Error("a file was found that is not there")
+	}
+}
+
+// rotate begins a new log with this text. The log becomes log.1, and that log.2.
+func rotate(t *testing.T, log, text string) {
+	t.Helper()
+	for _, names := range [][2]string{{log + ".1", log + ".2"}, {log, log + ".1"}} {
+		if err := os.Rename(names[0], names[1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, log, text)
+}
+
+// TestFindRotated rotates when the names are known and nothing is opened yet.
+func TestFindRotated(t *testing.T) {
+	t.Parallel()
+	log := filepath.Join(t.TempDir(), "a.log")
+	write(t, log+".1", "old")
+	write(t, log, "new")
+	done := false
+	files, err := find([]string{log}, func(path string) (File, error) {
+		if !done {
+			done = true
+			rotate(t, log, "newest")
+		}
+		return openFile(path)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer Close(files)
+	var texts []string
+	for _, f := range files {
+		text, err := io.ReadAll(f.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts = append(texts, string(text))
+	}
+	if d := cmp.Diff([]string{"old", "new", "newest"}, texts); d != "" {
+		t.Error(d)
+	}
+}
+
+// TestFindAlwaysRotated rotates each time that the log is looked for.
+func TestFindAlwaysRotated(t *testing.T) {
+	t.Parallel()
+	log := filepath.Join(t.TempDir(), "a.log")
+	write(t, log+".1", "old")
+	write(t, log, "new")
+	_, err := find([]string{log}, func(path string) (File, error) {
+		if path == log {
+			rotate(t, log, "newest")
+		}
+		return openFile(path)
+	})
+	if !errors.Is(err, errRotated) {
+		t.Errorf("got %v, want %v", err, errRotated)
 	}
 }

@@ -2,6 +2,7 @@ package importer_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -51,13 +52,31 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+const (
+	// waitLimit is long after each logplug has ended unless it hangs.
+	waitLimit = 2 * time.Minute
+	// outputLimit is how long its drivers may hold its output open after it was killed.
+	outputLimit = time.Minute
+)
+
+// logplug returns a command that is killed, and fails the test, if it hangs.
 func logplug(t testing.TB, state string, args ...string) *exec.Cmd {
 	t.Helper()
 	dir, err := installed()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return exec.Command(filepath.Join(dir, "logplug"), append([]string{"--state-dir", state}, args...)...)
+	ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, filepath.Join(dir, "logplug"), append([]string{"--state-dir", state}, args...)...)
+	cmd.Cancel = func() error {
+		if ctx.Err() == context.DeadlineExceeded { // else the test is over
+			t.Errorf("%v does not end", cmd.Args)
+		}
+		return cmd.Process.Kill()
+	}
+	cmd.WaitDelay = outputLimit
+	return cmd
 }
 
 func must(t *testing.T, cmd *exec.Cmd) (stdout string) {
@@ -221,6 +240,9 @@ func testKilled(t *testing.T, src source, driver string) {
 		if err := <-ended; err == nil {
 			break
 		}
+		if t.Failed() { // it hung
+			t.Fatal(errs.String())
+		}
 		if cmd.ProcessState.Exited() {
 			// A driver that was killed while it waits for the disk ends after that.
 			if busy++; busy < 10 && strings.Contains(errs.String(), logdriver.ErrLogBusy.Error()) {
@@ -228,6 +250,7 @@ func testKilled(t *testing.T, src source, driver string) {
 			}
 			t.Fatal(errs.String())
 		}
+		busy = 0
 		if kills++; kills == 2 {
 			writeFile(t, older+".gz", first, true)
 			if err := os.Remove(older); err != nil {

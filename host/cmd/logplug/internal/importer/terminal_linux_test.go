@@ -15,6 +15,23 @@ import (
 	"github.com/logplug/logplug/host/internal/terminaltest"
 )
 
+// readTerminal returns what is shown until all programs have closed the terminal.
+func readTerminal(t *testing.T, user io.Reader) []byte {
+	t.Helper()
+	all := make(chan []byte, 1)
+	go func() {
+		shown, _ := io.ReadAll(user) // a terminal that nobody writes to any more ends with an error
+		all <- shown
+	}()
+	select { // reading a terminal heeds no deadline
+	case shown := <-all:
+		return shown
+	case <-time.After(waitLimit + outputLimit):
+		t.Fatal("a program holds the terminal open")
+		return nil
+	}
+}
+
 // TestProgress imports on a terminal, which shows how far it is, and elsewhere, which
 // does not.
 func TestProgress(t *testing.T) {
@@ -35,7 +52,7 @@ func TestProgress(t *testing.T) {
 	}
 	// It is shown from time to time: the import must not be over before.
 	time.AfterFunc(2*time.Second, func() { _ = os.Remove(hang) })
-	shown, _ := io.ReadAll(user) // a terminal that nobody writes to any more ends with an error
+	shown := readTerminal(t, user)
 	if err := cmd.Wait(); err != nil {
 		t.Fatalf("%v: %q", err, shown)
 	}

@@ -16,11 +16,19 @@ import (
 type RunningError struct {
 	ID  string
 	PID int
+	// Err, if not nil, is why it is not known whether that process is the job's.
+	Err error
 }
 
 func (e *RunningError) Error() string {
+	if e.Err != nil {
+		return fmt.Sprintf("job %s may still be running (logplug process %d): %v", e.ID, e.PID, e.Err)
+	}
 	return fmt.Sprintf("job %s is still running (logplug process %d)", e.ID, e.PID)
 }
+
+// Unwrap returns e.Err.
+func (e *RunningError) Unwrap() error { return e.Err }
 
 // DriverChangedError reports that an id belongs to a finished job whose log
 // another driver keeps.
@@ -36,6 +44,7 @@ type Claim struct {
 	store    *Store
 	job      Job
 	previous *Job // the finished job that had the id before
+	hadLog   bool // a log was there before, if not a job
 }
 
 // Claim makes j the job of j.ID and this process its host. It fills in Format,
@@ -50,24 +59,59 @@ func (s *Store) Claim(j Job) (*Claim, error) {
 		return nil, err
 	}
 	defer unlock()
-	previous, err := s.Get(j.ID)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		previous = nil
-	case err != nil:
+	previous, err := s.finished(&j)
+	if err != nil {
 		return nil, err
-	case previous.Active():
-		return nil, &RunningError{ID: j.ID, PID: previous.HostPID}
-	case previous.Driver != j.Driver:
-		return nil, &DriverChangedError{ID: j.ID, Has: previous.Driver, Wants: j.Driver}
+	}
+	hadLog, err := s.hasLog(j.ID)
+	if err != nil {
+		return nil, err
 	}
 	s.sweep()
-	j.Format, j.HostPID, j.HostStart = format, os.Getpid(), identity(os.Getpid())
+	j.Format, j.HostPID = format, os.Getpid()
+	if j.HostStart, err = identity(j.HostPID); err != nil && !hidden(err) {
+		return nil, err
+	}
 	j.Created = time.Now()
 	if err := s.put(&j); err != nil {
 		return nil, fmt.Errorf("write the record of job %s: %w", j.ID, err)
 	}
-	return &Claim{store: s, job: j, previous: previous}, nil
+	return &Claim{store: s, job: j, previous: previous, hadLog: hadLog}, nil
+}
+
+// finished returns the finished job whose id and log j is to take over, nil if there is
+// none.
+func (s *Store) finished(j *Job) (*Job, error) {
+	previous, err := s.Get(j.ID)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := previous.idle(); err != nil {
+		return nil, err
+	}
+	if previous.Driver != j.Driver {
+		return nil, &DriverChangedError{ID: j.ID, Has: previous.Driver, Wants: j.Driver}
+	}
+	return previous, nil
+}
+
+// hasLog tells whether there is a log directory, which outlives a record that somebody
+// removed by hand.
+func (s *Store) hasLog(id string) (bool, error) {
+	_, err := os.Lstat(s.LogDir(id))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// hidden tells that the system never shows a process what was looked for. It can log
+// nevertheless: its number alone stands for it.
+func hidden(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)
 }
 
 // Started notes that the command runs as process pid, and which driver keeps a copy
@@ -94,18 +138,30 @@ func (c *Claim) Finish(code int, trouble, cacheTrouble string) error {
 }
 
 // Abandon takes the claim back: the command was never started. What the id stood
-// for before is restored.
+// for before is restored. A log that was there without a job stays.
 func (c *Claim) Abandon() error {
 	if c.previous != nil {
 		c.job = *c.previous
 		return c.write()
 	}
-	unlock, err := c.store.lock()
+	aside, err := c.unlist()
 	if err != nil {
 		return err
 	}
+	return os.RemoveAll(aside)
+}
+
+// unlist removes the record, and returns where what came with the claim is then.
+func (c *Claim) unlist() (aside string, err error) {
+	unlock, err := c.store.lock()
+	if err != nil {
+		return "", err
+	}
 	defer unlock()
-	return c.store.remove(c.job.ID)
+	if c.hadLog {
+		return "", c.store.removeRecord(c.job.ID)
+	}
+	return c.store.setAside(c.job.ID)
 }
 
 func (c *Claim) write() error {

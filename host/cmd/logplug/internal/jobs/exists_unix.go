@@ -5,7 +5,4 @@ package jobs
 import "golang.org/x/sys/unix"
 
 // exists tells whether there is a process pid, of whichever user.
-func exists(pid int) bool {
-	err := unix.Kill(pid, 0)
-	return err == nil || err == unix.EPERM
-}
+func exists(pid int) bool { return unix.Kill(pid, 0) != unix.ESRCH }

@@ -1,12 +1,17 @@
 package jobs
 
-import "os"
+import (
+	"errors"
+	"os"
 
-// exists tells whether there is a process pid.
+	"golang.org/x/sys/windows"
+)
+
+// exists tells whether there is a process pid, of whichever user.
 func exists(pid int) bool {
 	p, err := os.FindProcess(pid)
 	if err != nil {
-		return false
+		return !errors.Is(err, windows.ERROR_INVALID_PARAMETER) // no such number
 	}
 	p.Release()
 	return true

@@ -59,24 +59,39 @@ const (
 	Lost     State = "lost" // logplug was killed before it could note the end
 )
 
-// State tells the state at this moment.
+// State tells the state at this moment. A job whose process cannot be looked at is
+// taken for one that has not ended.
 func (j *Job) State() State {
+	s, _ := j.state()
+	return s
+}
+
+func (j *Job) state() (State, error) {
+	if !j.Ended.IsZero() {
+		return Exited, nil
+	}
+	running, err := alive(j.HostPID, j.HostStart)
 	switch {
-	case !j.Ended.IsZero():
-		return Exited
-	case !alive(j.HostPID, j.HostStart):
-		return Lost
+	case !running:
+		return Lost, nil
 	case j.CommandPID == 0:
-		return Starting
+		return Starting, err
 	default:
-		return Running
+		return Running, err
 	}
 }
 
 // Active tells whether the job is starting or running.
-func (j *Job) Active() bool {
-	s := j.State()
-	return s == Starting || s == Running
+func (j *Job) Active() bool { return j.State().active() }
+
+func (s State) active() bool { return s == Starting || s == Running }
+
+// idle returns a RunningError unless the job has ended.
+func (j *Job) idle() error {
+	if s, err := j.state(); s.active() {
+		return &RunningError{ID: j.ID, PID: j.HostPID, Err: err}
+	}
+	return nil
 }
 
 // Duration is how long the job took or has taken by now; 0 for a lost one.

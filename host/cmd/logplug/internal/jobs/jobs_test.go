@@ -106,6 +106,38 @@ func TestAbandon(t *testing.T) {
 	}
 }
 
+// TestAbandonedLog: of what is in the log directory only what came with the claim goes.
+func TestAbandonedLog(t *testing.T) {
+	t.Parallel()
+	for _, had := range []bool{false, true} {
+		s := NewStore(t.TempDir())
+		if had {
+			writeLog(t, s, "a")
+		}
+		c := claim(t, s, "a")
+		writeLog(t, s, "a")
+		if err := c.Abandon(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Get("a"); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("the record is still there: %v", err)
+		}
+		if _, err := os.Stat(s.LogPath("a")); (err == nil) != had {
+			t.Errorf("with a log before %v: %v", had, err)
+		}
+	}
+}
+
+func writeLog(t *testing.T, s *Store, id string) {
+	t.Helper()
+	if err := os.MkdirAll(s.LogDir(id), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(s.LogPath(id), []byte("line\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestLost takes the record of a process that has ended, and of one whose number
 // another process has now.
 func TestLost(t *testing.T) {

@@ -2,16 +2,16 @@ package jobs
 
 import "os"
 
-// alive tells whether the process pid is the one that had the identity start.
-func alive(pid int, start string) bool {
-	if pid <= 0 {
-		return false
+// alive tells whether the process pid is the one that had the identity start. An
+// error tells that this cannot be found out: what an alive process uses must not be
+// touched then, so that alive is true.
+func alive(pid int, start string) (bool, error) {
+	if pid <= 0 || pid != os.Getpid() && !exists(pid) {
+		return false, nil
 	}
-	if pid == os.Getpid() {
-		return start == identity(pid)
+	if start == "" { // it could not be found out when that was noted
+		return true, nil
 	}
-	if !exists(pid) {
-		return false
-	}
-	return start == "" || start == identity(pid)
+	now, err := identity(pid)
+	return err != nil || now == start, err
 }

@@ -32,7 +32,9 @@ func NewStore(dir string) *Store { return &Store{dir: dir} }
 func (s *Store) Dir() string { return s.dir }
 
 // LogDir is the directory of a job's log files.
-func (s *Store) LogDir(id string) string { return filepath.Join(s.dir, "logs", id) }
+func (s *Store) LogDir(id string) string { return filepath.Join(s.logsDir(), id) }
+
+func (s *Store) logsDir() string { return filepath.Join(s.dir, "logs") }
 
 // LogPath is the log file that a job is given. Drivers create it, and its
 // directory.

@@ -34,25 +34,17 @@ func (f *File) taken() string { return f.path + takenSuffix }
 // are reported.
 func (f *File) All() iter.Seq2[host.DeadLetter, error] {
 	return func(yield func(host.DeadLetter, error) bool) {
-		for _, path := range []string{f.taken(), f.path} {
-			for d, err := range read(path) {
+		s, err := f.open()
+		if err != nil {
+			yield(host.DeadLetter{}, err)
+			return
+		}
+		defer s.close()
+		for _, file := range s {
+			for d, err := range read(file) {
 				if !yield(d, err) {
 					return
 				}
-			}
-		}
-	}
-}
-
-// read reads a file that may not exist.
-func read(path string) iter.Seq2[host.DeadLetter, error] {
-	return func(yield func(host.DeadLetter, error) bool) {
-		for d, err := range host.ReadDeadLetters(path) {
-			if errors.Is(err, fs.ErrNotExist) {
-				return
-			}
-			if !yield(d, err) {
-				return
 			}
 		}
 	}
@@ -76,14 +68,7 @@ func (f *File) lock() (*os.File, error) {
 	if err := f.exists(); err != nil {
 		return nil, err // no lock file where nothing else is
 	}
-	lock, err := os.OpenFile(f.path+lockSuffix, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := tryLock(lock); err != nil {
-		return nil, errors.Join(err, lock.Close())
-	}
-	return lock, nil
+	return acquire(f.path + lockSuffix)
 }
 
 func (f *File) exists() error {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/logplug/logplug/host"
 )
@@ -81,9 +82,11 @@ func TestTakeSome(t *testing.T) {
 	}
 	write(t, f.Path(), "later")
 	wantTexts(t, f, "a", "b", "c", "later")
-	if _, err := f.Take(); !errors.Is(err, ErrInUse) {
-		t.Errorf("second Take: %v, want ErrInUse", err)
-	}
+	synctest.Test(t, func(t *testing.T) { // the time for which it waits passes at once
+		if _, err := f.Take(); !errors.Is(err, ErrInUse) {
+			t.Errorf("second Take: %v, want ErrInUse", err)
+		}
+	})
 	for e := range taken.All() {
 		if e.Err == nil && string(e.Letter.Line) != "b" {
 			taken.Done(e.Index)
@@ -137,6 +140,27 @@ func TestKilledWhileTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantTexts(t, f, "b", "a")
+}
+
+// TestPutBackBehindTorn: a host was killed in the middle of its first letter.
+func TestPutBackBehindTorn(t *testing.T) {
+	t.Parallel()
+	f := NewFile(filepath.Join(t.TempDir(), "letters"))
+	write(t, f.Path(), "a", "b")
+	taken, err := f.Take()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(f.Path(), letterLine(t, "torn")[:20], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := taken.Close(); err != nil {
+		t.Fatal(err)
+	}
+	wantTexts(t, f, "a", "b")
+	if _, bad := texts(f); bad != 1 {
+		t.Errorf("%d lines that are no letter, want the torn one", bad)
+	}
 }
 
 // TestNoAppendIsLost takes while many append.

@@ -6,14 +6,14 @@ import (
 	"errors"
 	"os"
 
-	"golang.org/x/sys/unix"
+	"github.com/logplug/logplug/host/internal/filelock"
 )
 
-// tryLock takes an exclusive lock that ends when f is closed.
-func tryLock(f *os.File) error {
-	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		return ErrInUse
+// acquire locks the file at path, which it makes, until that is closed.
+func acquire(path string) (*os.File, error) {
+	lock, err := filelock.Acquire(path)
+	if errors.Is(err, filelock.ErrHeld) {
+		return nil, ErrInUse
 	}
-	return err
+	return lock, err
 }

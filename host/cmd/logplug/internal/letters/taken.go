@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"iter"
 	"os"
+	"slices"
 
 	"github.com/logplug/logplug/host"
 )
@@ -33,21 +34,29 @@ type Entry struct {
 // comes first.
 func (t *Taken) begin() error {
 	aside := t.file.taken()
-	if _, err := os.Stat(aside); err == nil || !errors.Is(err, fs.ErrNotExist) {
+	_, err := os.Stat(aside)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = os.Rename(t.file.path, aside)
+	}
+	if err != nil {
 		return err
 	}
-	if err := os.Rename(t.file.path, aside); err != nil {
-		return err
-	}
-	// A host that opened the file before may not have written yet.
+	// A host that opened the file before it was moved may not have written yet,
+	// whoever moved it.
 	return awaitWriters(aside)
 }
 
 // All iterates over the lines. It may be called several times.
 func (t *Taken) All() iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
+		file, err := os.Open(t.file.taken())
+		if err != nil {
+			yield(Entry{Err: err})
+			return
+		}
+		defer file.Close()
 		index := 0
-		for d, err := range host.ReadDeadLetters(t.file.taken()) {
+		for d, err := range read(file) {
 			if !yield(Entry{Index: index, Letter: d, Err: err}) {
 				return
 			}
@@ -120,13 +129,31 @@ func replace(path string, text []byte) error {
 
 // appendTo adds text to a file with one write, as hosts do.
 func appendTo(path string, text []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(text)
+	torn, err := isTorn(f)
+	if torn {
+		text = slices.Concat([]byte("\n"), text)
+	}
+	if err == nil {
+		_, err = f.Write(text)
+	}
 	if err == nil {
 		err = f.Sync()
 	}
 	return errors.Join(err, f.Close())
+}
+
+// isTorn tells whether f ends within a line: a host was killed, or the disk was full, in
+// the middle of it.
+func isTorn(f *os.File) (bool, error) {
+	st, err := f.Stat()
+	if err != nil || st.Size() == 0 {
+		return false, err
+	}
+	var last [1]byte
+	_, err = f.ReadAt(last[:], st.Size()-1)
+	return err == nil && last[0] != '\n', err
 }
