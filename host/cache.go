@@ -261,7 +261,7 @@ func (d *driver) readLogs(ctx context.Context, info *logdriver.Info, cfg logdriv
 	if err != nil {
 		return failedWatcher(err)
 	}
-	return s.readLogs(ctx, labelOf(info), &pb.ReadLogsRequest{
+	return s.newReading(ctx, labelOf(info), cfg).begin(&pb.ReadLogsRequest{
 		Log: &pb.ReadLogsRequest_Info{Info: wire.InfoToProto(info)}, Config: wire.ReadConfigToProto(cfg),
 	})
 }

@@ -67,6 +67,7 @@ type logger struct {
 	gap     gap           // dropped and not yet told of in the stream
 	closing bool          // Log is refused
 	gone    bool          // not to be attached any more
+	ended   place         // where it was open when it was gone
 	changed chan struct{} // closed at the next change, if somebody waits for one
 	counts  counts
 	blocked blocked
@@ -275,7 +276,7 @@ func (l *logger) finish(ctx context.Context) error {
 	l.mu.Lock()
 	l.gone = true
 	s, id := l.session, l.id
-	l.session = nil
+	l.session, l.ended = nil, place{s, id}
 	l.notify()
 	undelivered := l.abandon(drained)
 	l.mu.Unlock()

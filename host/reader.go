@@ -22,7 +22,9 @@ func (l readingLogger) ReadLogs(ctx context.Context, cfg logdriver.ReadConfig) *
 	if err != nil {
 		return failedWatcher(fmt.Errorf("reading logger %s: %w", l.label(), err))
 	}
-	return s.readLogs(ctx, l.label(), &pb.ReadLogsRequest{
+	r := s.newReading(ctx, l.label(), cfg)
+	r.logger, r.at = l.logger, place{s, id}
+	return r.begin(&pb.ReadLogsRequest{
 		Log: &pb.ReadLogsRequest_Logger{Logger: id}, Config: wire.ReadConfigToProto(cfg),
 	})
 }
@@ -56,25 +58,30 @@ func failedWatcher(err error) *logdriver.LogWatcher {
 	return w
 }
 
-// readLogs starts a reading and returns once the driver has begun it.
-func (s *session) readLogs(ctx context.Context, label string, req *pb.ReadLogsRequest) *logdriver.LogWatcher {
+// newReading returns a reading in s that ends with ctx, or with those of s.
+func (s *session) newReading(ctx context.Context, label string, cfg logdriver.ReadConfig) *reading {
 	ctx, cancel := context.WithCancelCause(ctx)
-	unlink := context.AfterFunc(s.readers, func() {
-		cancel(fmt.Errorf("%w: %w; read again", wire.ErrUnavailable, context.Cause(s.readers)))
-	})
-	r := &reading{session: s, label: label, ctx: ctx, cancel: cancel, watcher: logdriver.NewLogWatcher()}
+	unlink := context.AfterFunc(s.readers, func() { cancel(cutOff(context.Cause(s.readers))) })
+	return &reading{session: s, label: label, cfg: cfg, ctx: ctx, cancel: cancel, unlink: unlink, watcher: logdriver.NewLogWatcher()}
+}
+
+// cutOff is why a reading ended before the end of what it reads.
+func cutOff(cause error) error { return fmt.Errorf("%w: %w; read again", wire.ErrUnavailable, cause) }
+
+// begin returns once the driver has begun the reading.
+func (r *reading) begin(req *pb.ReadLogsRequest) *logdriver.LogWatcher {
 	if err := r.start(req); err != nil {
-		unlink()
-		cancel(err)
+		r.unlink()
+		r.cancel(err)
 		return failedWatcher(err)
 	}
-	started := s.driver.host.startReading(func() {
-		defer unlink()
+	started := r.session.driver.host.startReading(func() {
+		defer r.unlink()
 		r.pump()
 	})
 	if !started {
-		unlink()
-		cancel(errHostClosed)
+		r.unlink()
+		r.cancel(errHostClosed)
 		return failedWatcher(errHostClosed)
 	}
 	return r.watcher
@@ -96,8 +103,12 @@ func (h *Host) startReading(f func()) bool {
 type reading struct {
 	session *session
 	label   string
+	cfg     logdriver.ReadConfig
+	logger  *logger // that reads its own log; nil if no logger is known to be open
+	at      place   // of the logger
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
+	unlink  func() bool // from the session
 	stream  grpc.ServerStreamingClient[pb.ReadLogsResponse]
 	watcher *logdriver.LogWatcher
 	batch   int // messages in the batch before
@@ -164,7 +175,10 @@ func (r *reading) pump() {
 	defer resp.Free()
 	for {
 		if err := r.stream.RecvMsg(&resp); err != nil {
-			if !errors.Is(err, io.EOF) {
+			if errors.Is(err, io.EOF) {
+				err = r.endedEarly()
+			}
+			if err != nil {
 				r.fail(err)
 			}
 			return
@@ -174,6 +188,17 @@ func (r *reading) pump() {
 			return
 		}
 	}
+}
+
+// endedEarly returns an error if the driver has ended a reading that follows while the
+// logger is open: it closed its part of it, which is opened in another process, or
+// again in this one.
+func (r *reading) endedEarly() error {
+	expired := !r.cfg.Until.IsZero() && !time.Now().Before(r.cfg.Until)
+	if r.logger == nil || !r.cfg.Follow || expired || r.logger.closedAt(r.at) {
+		return nil
+	}
+	return cutOff(errors.New("the driver ended the reading, but the logger is open"))
 }
 
 func (r *reading) fail(err error) {
