@@ -261,7 +261,11 @@ func (d *driver) readLogs(ctx context.Context, info *logdriver.Info, cfg logdriv
 	if err != nil {
 		return failedWatcher(err)
 	}
-	return s.newReading(ctx, labelOf(info), cfg).begin(&pb.ReadLogsRequest{
+	w, err := s.newReading(ctx, labelOf(info), cfg).begin(&pb.ReadLogsRequest{
 		Log: &pb.ReadLogsRequest_Info{Info: wire.InfoToProto(info)}, Config: wire.ReadConfigToProto(cfg),
 	})
+	if err != nil {
+		return failedWatcher(err)
+	}
+	return w
 }

@@ -217,13 +217,13 @@ func (l *logger) Flush(ctx context.Context) error {
 	if err := l.waitSettled(ctx); err != nil {
 		return err
 	}
-	for s := (*session)(nil); ; {
-		next, id, err := l.waitSession(ctx, s)
+	for at := (place{}); ; {
+		next, err := l.waitSession(ctx, at)
 		if err != nil {
 			return fmt.Errorf("flushing logger %s: %w", l.label(), err)
 		}
-		s = next
-		if err = s.flush(ctx, id); err == nil || !s.over() {
+		at = next
+		if err = at.session.flush(ctx, at.id); err == nil || !l.hasLeft(at) {
 			return err
 		}
 	}
@@ -275,16 +275,16 @@ func (l *logger) finish(ctx context.Context) error {
 
 	l.mu.Lock()
 	l.gone = true
-	s, id := l.session, l.id
-	l.session, l.ended = nil, place{s, id}
+	l.ended = l.placeLocked()
+	l.session = nil
 	l.notify()
 	undelivered := l.abandon(drained)
 	l.mu.Unlock()
 
 	l.driver.forget(l)
 	var closed error
-	if s != nil {
-		closed = l.closed(s.closeLogger(ctx, l, id))
+	if s := l.ended.session; s != nil {
+		closed = l.closed(s.closeLogger(ctx, l, l.ended.id))
 	}
 	return errors.Join(undelivered, closed)
 }

@@ -18,37 +18,55 @@ import (
 // stored is. It waits for the driver to have taken its position, for at most
 // twice Timeouts.Call.
 func (l readingLogger) ReadLogs(ctx context.Context, cfg logdriver.ReadConfig) *logdriver.LogWatcher {
-	s, id, err := l.settleForReading(ctx)
+	wait, cancel := context.WithTimeout(ctx, l.driver.host.cfg.Timeouts.Call)
+	defer cancel()
+	at, err := l.settleForReading(ctx, wait)
 	if err != nil {
 		return failedWatcher(fmt.Errorf("reading logger %s: %w", l.label(), err))
 	}
-	r := s.newReading(ctx, l.label(), cfg)
-	r.logger, r.at = l.logger, place{s, id}
-	return r.begin(&pb.ReadLogsRequest{
-		Log: &pb.ReadLogsRequest_Logger{Logger: id}, Config: wire.ReadConfigToProto(cfg),
-	})
+	return l.read(ctx, wait, at, cfg)
 }
 
 // settleForReading waits until the driver has what was accepted so far, and is there
-// to be read. A driver that is blocked, or takes too long, is read as it is.
-func (l *logger) settleForReading(ctx context.Context) (*session, uint64, error) {
-	wait, cancel := context.WithTimeout(ctx, l.driver.host.cfg.Timeouts.Call)
-	defer cancel()
+// to be read. A driver that is blocked, or takes longer than wait, is read as it is.
+func (l *logger) settleForReading(ctx, wait context.Context) (place, error) {
 	l.mu.Lock()
 	blocked := l.blocked.reason != "" && l.session != nil
 	l.mu.Unlock()
 	if !blocked {
 		if err := l.waitSettled(wait); err != nil && ctx.Err() != nil {
-			return nil, 0, err
+			return place{}, err
 		}
 	}
 	l.mu.Lock()
 	closing := l.closing
 	l.mu.Unlock()
 	if closing {
-		return nil, 0, fmt.Errorf("%w; use Host.ReadLogs", logdriver.ErrClosed)
+		return place{}, fmt.Errorf("%w; use Host.ReadLogs", logdriver.ErrClosed)
 	}
-	return l.waitSession(wait, nil)
+	return l.waitSession(wait, place{})
+}
+
+// read starts a reading of what l has stored at p. If l is moved meanwhile, it is read
+// where it is opened next, unless that takes longer than wait.
+func (l *logger) read(ctx, wait context.Context, at place, cfg logdriver.ReadConfig) *logdriver.LogWatcher {
+	for {
+		r := at.session.newReading(ctx, l.label(), cfg)
+		r.logger, r.at = l, at
+		w, err := r.begin(&pb.ReadLogsRequest{
+			Log: &pb.ReadLogsRequest_Logger{Logger: at.id}, Config: wire.ReadConfigToProto(cfg),
+		})
+		if err == nil {
+			return w
+		}
+		moved := errors.Is(err, wire.ErrUnknownLogger) || errors.Is(err, wire.ErrUnavailable)
+		if !moved || !l.hasLeft(at) || wait.Err() != nil {
+			return failedWatcher(err)
+		}
+		if at, err = l.waitSession(wait, at); err != nil {
+			return failedWatcher(fmt.Errorf("reading logger %s: %w", l.label(), err))
+		}
+	}
 }
 
 func failedWatcher(err error) *logdriver.LogWatcher {
@@ -69,11 +87,11 @@ func (s *session) newReading(ctx context.Context, label string, cfg logdriver.Re
 func cutOff(cause error) error { return fmt.Errorf("%w: %w; read again", wire.ErrUnavailable, cause) }
 
 // begin returns once the driver has begun the reading.
-func (r *reading) begin(req *pb.ReadLogsRequest) *logdriver.LogWatcher {
+func (r *reading) begin(req *pb.ReadLogsRequest) (*logdriver.LogWatcher, error) {
 	if err := r.start(req); err != nil {
 		r.unlink()
 		r.cancel(err)
-		return failedWatcher(err)
+		return nil, err
 	}
 	started := r.session.driver.host.startReading(func() {
 		defer r.unlink()
@@ -82,9 +100,9 @@ func (r *reading) begin(req *pb.ReadLogsRequest) *logdriver.LogWatcher {
 	if !started {
 		r.unlink()
 		r.cancel(errHostClosed)
-		return failedWatcher(errHostClosed)
+		return nil, errHostClosed
 	}
-	return r.watcher
+	return r.watcher, nil
 }
 
 // startReading runs f in a goroutine that Close waits for. It returns false if
@@ -130,9 +148,12 @@ func (r *reading) start(req *pb.ReadLogsRequest) error {
 		return r.explain(err)
 	}
 	r.stream = stream
-	// Header has no error of its own: the stream's end is seen by the pump.
-	if _, err := stream.Header(); err != nil {
-		return r.explain(err)
+	// Header has no error of its own: none where it should be means that the stream has
+	// ended. What is no error is for the pump to see.
+	if header, _ := stream.Header(); header == nil {
+		if err := stream.RecvMsg(&wire.ReadLogsResponse{}); err != nil && !errors.Is(err, io.EOF) {
+			return r.explain(err)
+		}
 	}
 	return nil
 }

@@ -19,7 +19,9 @@ import (
 // fakeProcess answers what a driver's process is asked.
 type fakeProcess struct {
 	pb.DriverClient
-	open func(name string) (*pb.OpenResponse, error)
+	open  func(name string) (*pb.OpenResponse, error)
+	flush func(id uint64) error
+	read  func(id uint64) *fakeReading
 
 	mu     sync.Mutex
 	closed []uint64
@@ -34,6 +36,14 @@ func (p *fakeProcess) Close(_ context.Context, r *pb.CloseRequest, _ ...grpc.Cal
 	defer p.mu.Unlock()
 	p.closed = append(p.closed, r.GetLogger())
 	return &pb.CloseResponse{}, nil
+}
+
+func (p *fakeProcess) Flush(_ context.Context, r *pb.FlushRequest, _ ...grpc.CallOption) (*pb.FlushResponse, error) {
+	return &pb.FlushResponse{}, p.flush(r.GetLogger())
+}
+
+func (p *fakeProcess) ReadLogs(_ context.Context, r *pb.ReadLogsRequest, _ ...grpc.CallOption) (grpc.ServerStreamingClient[pb.ReadLogsResponse], error) {
+	return p.read(r.GetLogger()), nil
 }
 
 func opens(id uint64) func(string) (*pb.OpenResponse, error) {
@@ -80,6 +90,7 @@ func fakeSession(t *testing.T, d *driver, p *fakeProcess) *session {
 		driver: d, proc: &launch.Process{}, client: p, ctx: ctx, cancel: cancel,
 		loggers: make(map[uint64]*logger), wake: make(chan struct{}, 1), suspect: make(chan struct{}, 1),
 	}
+	s.readers, s.endReaders = context.WithCancelCause(ctx)
 	t.Cleanup(func() {
 		s.fail(errHostClosed)
 		s.wait()
