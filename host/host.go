@@ -245,6 +245,11 @@ func (h *Host) takeOptions(driver string, r *request) (cache cacheOptions, err e
 // ReadLogs reads the log that info describes, also when no logger is open for
 // it: a stopped job's. info.Config is as for Open. Where the driver cannot read,
 // that is its cache, see CacheConfig.
+//
+// Where this host has a logger for the log, what that accepted before the call is part
+// of the past, as for logdriver.LogReader; so is what an earlier host left. ReadLogs
+// waits for it for at most twice Timeouts.Call, and reads what is stored then. Follow
+// fails if the logger is not open in the driver then.
 func (h *Host) ReadLogs(ctx context.Context, name string, info logdriver.Info, cfg logdriver.ReadConfig) *logdriver.LogWatcher {
 	r := request{info: info}
 	cache, err := h.takeOptions(name, &r)

@@ -90,10 +90,8 @@ func TestCallsWhileALoggerIsMoved(t *testing.T) {
 	t.Parallel()
 	for what, call := range map[string]func(*testing.T, *logger) error{
 		"flush": func(t *testing.T, l *logger) error { return l.Flush(t.Context()) },
-		"read": func(t *testing.T, l *logger) (err error) {
-			for _, err = range (readingLogger{l}).ReadLogs(t.Context(), logdriver.ReadConfig{Tail: -1}).All() {
-			}
-			return err
+		"read": func(t *testing.T, l *logger) error {
+			return endOf(readingLogger{l}.ReadLogs(t.Context(), logdriver.ReadConfig{Tail: -1}))
 		},
 	} {
 		for name, move := range moves {
@@ -129,10 +127,7 @@ func TestFollowerOfARefusedUpgrade(t *testing.T) {
 		t.Fatal("the upgrade was not refused")
 	}
 	close(ended)
-	var err error
-	for _, err = range w.All() {
-	}
-	if !errors.Is(err, wire.ErrUnavailable) {
+	if err := endOf(w); !errors.Is(err, wire.ErrUnavailable) {
 		t.Errorf("the reading ended with %v", err)
 	}
 	d.host.readings.Wait()

@@ -168,3 +168,12 @@ func TestOpenDoesNotWaitForEver(t *testing.T) {
 	deliverRest(t, "jsonfile", info.LogPath, dir)
 	checkMessages(t, readMessages(t, newHost(t, nil), info), 20)
 }
+
+// TestReadingLeftovers waits for their delivery.
+func TestReadingLeftovers(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	info := logdriver.Info{ContainerName: "c", LogPath: filepath.Join(t.TempDir(), "log")}
+	leaveTwo(t, dir, info)
+	checkMessages(t, readMessages(t, newHost(t, func(c *host.Config) { c.Spool.Dir = dir }), info), 20)
+}

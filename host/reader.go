@@ -24,19 +24,18 @@ func (l readingLogger) ReadLogs(ctx context.Context, cfg logdriver.ReadConfig) *
 	if err != nil {
 		return failedWatcher(fmt.Errorf("reading logger %s: %w", l.label(), err))
 	}
-	return l.read(ctx, wait, at, cfg)
+	w, err := l.read(ctx, wait, at, cfg)
+	if err != nil {
+		return failedWatcher(err)
+	}
+	return w
 }
 
 // settleForReading waits until the driver has what was accepted so far, and is there
-// to be read. A driver that is blocked, or takes longer than wait, is read as it is.
+// to be read.
 func (l *logger) settleForReading(ctx, wait context.Context) (place, error) {
-	l.mu.Lock()
-	blocked := l.blocked.reason != "" && l.session != nil
-	l.mu.Unlock()
-	if !blocked {
-		if err := l.waitSettled(wait); err != nil && ctx.Err() != nil {
-			return place{}, err
-		}
+	if err := l.awaitStored(ctx, wait); err != nil {
+		return place{}, err
 	}
 	l.mu.Lock()
 	closing := l.closing
@@ -47,9 +46,24 @@ func (l *logger) settleForReading(ctx, wait context.Context) (place, error) {
 	return l.waitSession(wait, place{})
 }
 
+// awaitStored waits until the driver has what was accepted so far. One that is blocked, or
+// takes longer than wait, is read as it is: an error is that of ctx.
+func (l *logger) awaitStored(ctx, wait context.Context) error {
+	l.mu.Lock()
+	blocked := l.blocked.reason != "" && l.session != nil
+	l.mu.Unlock()
+	if blocked {
+		return nil
+	}
+	if err := l.waitSettled(wait); err != nil && ctx.Err() != nil {
+		return err
+	}
+	return nil
+}
+
 // read starts a reading of what l has stored at p. If l is moved meanwhile, it is read
 // where it is opened next, unless that takes longer than wait.
-func (l *logger) read(ctx, wait context.Context, at place, cfg logdriver.ReadConfig) *logdriver.LogWatcher {
+func (l *logger) read(ctx, wait context.Context, at place, cfg logdriver.ReadConfig) (*logdriver.LogWatcher, error) {
 	for {
 		r := at.session.newReading(ctx, l.label(), cfg)
 		r.logger, r.at = l, at
@@ -57,14 +71,14 @@ func (l *logger) read(ctx, wait context.Context, at place, cfg logdriver.ReadCon
 			Log: &pb.ReadLogsRequest_Logger{Logger: at.id}, Config: wire.ReadConfigToProto(cfg),
 		})
 		if err == nil {
-			return w
+			return w, nil
 		}
 		moved := errors.Is(err, wire.ErrUnknownLogger) || errors.Is(err, wire.ErrUnavailable)
 		if !moved || !l.hasLeft(at) || wait.Err() != nil {
-			return failedWatcher(err)
+			return nil, err
 		}
 		if at, err = l.waitSession(wait, at); err != nil {
-			return failedWatcher(fmt.Errorf("reading logger %s: %w", l.label(), err))
+			return nil, fmt.Errorf("reading logger %s: %w", l.label(), err)
 		}
 	}
 }
