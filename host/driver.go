@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -464,16 +465,19 @@ func (d *driver) openLogger(ctx context.Context, l *logger) error {
 		defer done()
 		o, err := s.open(ctx, &l.info)
 		if err != nil {
+			if s.retired.Load() && ctx.Err() == nil && try < openTries {
+				continue // it was being stopped: its successor counts
+			}
 			return err
 		}
 		l.configure(o)
 		l.goOn(o.lastSeq)
 		l.beginOpening(s) // reopen leaves it alone
 		defer l.endOpening(s)
-		if !d.register(l, s) { // the process ended, and the logger with it
-			d.leave(s, o.id)
+		if !d.register(l, s) { // the process ended, or has a successor
+			s.abandon(ctx, l, o.id)
 			if try == openTries {
-				return fmt.Errorf("opening logger %s in driver %s: %w: %w", l.label(), d.name, wire.ErrUnavailable, s.err())
+				return fmt.Errorf("opening logger %s in driver %s: %w: %w", l.label(), d.name, wire.ErrUnavailable, cmp.Or(s.err(), errUpgraded))
 			}
 			continue
 		}
@@ -485,8 +489,21 @@ func (d *driver) openLogger(ctx context.Context, l *logger) error {
 	}
 }
 
+// abandon gives up a logger that was opened in s too late: what it holds, such as a
+// file, is not to be had twice.
+func (s *session) abandon(ctx context.Context, l *logger, id uint64) {
+	if s.ctx.Err() == nil {
+		if err := s.closeLogger(ctx, l, id); err != nil {
+			s.driver.log.Debug("closing a logger that was opened too late", "logger", l.label(), "error", err)
+		}
+	}
+	if s.ctx.Err() != nil {
+		s.driver.leave(s, id)
+	}
+}
+
 // register adds l, which was opened in s, to the loggers that are reopened when s
-// ends. It returns false if s has ended already.
+// ends. It returns false if s has ended already, or has a successor.
 func (d *driver) register(l *logger, s *session) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -71,15 +71,20 @@ func fakeDriver(t testing.TB, store spool.Store) *driver {
 
 // fakeLogger is one of d's loggers.
 func fakeLogger(d *driver, name string, change func(*request)) *logger {
-	r := request{info: logdriver.Info{ContainerName: name}, overflow: overflow{bytes: d.host.cfg.Spool.LoggerBytes}}
-	if change != nil {
-		change(&r)
-	}
-	l := newLogger(d, &r, spool.Stream{}, d.host.spool.newQueue(spool.Stream{}))
+	l := unknownLogger(d, name, change)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.addLocked(l)
 	return l
+}
+
+// unknownLogger is one that d is to open.
+func unknownLogger(d *driver, name string, change func(*request)) *logger {
+	r := request{info: logdriver.Info{ContainerName: name}, overflow: overflow{bytes: d.host.cfg.Spool.LoggerBytes}}
+	if change != nil {
+		change(&r)
+	}
+	return newLogger(d, &r, spool.Stream{}, d.host.spool.newQueue(spool.Stream{}))
 }
 
 // fakeSession is connected to p. Nothing is sent.
