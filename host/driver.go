@@ -71,7 +71,8 @@ type driver struct {
 	session *session // while running
 	attempt *attempt // what those who need a process wait for
 	loggers map[*logger]struct{}
-	past    past // what closed loggers have counted
+	ending  map[*logger]struct{} // those whose Shutdown has not finished
+	past    past                 // what closed loggers have counted
 	pid     int
 	starts  uint64
 	lastErr error
@@ -97,7 +98,7 @@ func newDriver(h *Host, name, path string) *driver {
 		host: h, name: name, path: path, log: h.cfg.Logger.Named(name),
 		ctx: ctx, cancel: cancel, done: make(chan struct{}), wanted: make(chan struct{}, 1),
 		upgrades: make(chan struct{}, 1), grants: grants{box: h.boxOf(name)},
-		state: StateIdle, loggers: make(map[*logger]struct{}), past: newPast(),
+		state: StateIdle, loggers: make(map[*logger]struct{}), ending: make(map[*logger]struct{}), past: newPast(),
 	}
 	go d.supervise()
 	return d
@@ -474,8 +475,12 @@ func (d *driver) openLogger(ctx context.Context, l *logger) error {
 		l.goOn(o.lastSeq)
 		l.beginOpening(s) // reopen leaves it alone
 		defer l.endOpening(s)
-		if !d.register(l, s) { // the process ended, or has a successor
+		if !d.register(l, s) {
 			s.abandon(ctx, l, o.id)
+			if d.host.isClosed() {
+				return errHostClosed
+			}
+			// The process ended, or has a successor.
 			if try == openTries {
 				return fmt.Errorf("opening logger %s in driver %s: %w: %w", l.label(), d.name, wire.ErrUnavailable, cmp.Or(s.err(), errUpgraded))
 			}
@@ -503,11 +508,12 @@ func (s *session) abandon(ctx context.Context, l *logger, id uint64) {
 }
 
 // register adds l, which was opened in s, to the loggers that are reopened when s
-// ends. It returns false if s has ended already, or has a successor.
+// ends. It returns false if s has ended already, or has a successor, or the host is
+// closed: Close shuts down those that are registered before.
 func (d *driver) register(l *logger, s *session) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.session != s {
+	if d.session != s || d.host.isClosed() {
 		return false
 	}
 	d.addLocked(l)

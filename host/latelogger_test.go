@@ -1,10 +1,12 @@
 package host
 
 import (
+	"errors"
 	"slices"
 	"testing"
 
 	"github.com/logplug/logplug/host/internal/spool"
+	"github.com/logplug/logplug/shared/logdriver"
 	pb "github.com/logplug/logplug/shared/proto/logplug/v1"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -53,5 +55,33 @@ func TestOpenInAProcessThatIsReplaced(t *testing.T) {
 				t.Errorf("the old process had closed %v, want %v", held, c.closed)
 			}
 		})
+	}
+}
+
+// TestOpenWhileTheHostIsClosed: nobody would shut down what is opened when Close has
+// looked for loggers.
+func TestOpenWhileTheHostIsClosed(t *testing.T) {
+	t.Parallel()
+	d := fakeDriver(t, spool.Memory{})
+	l, cache := unknownLogger(d, "c", nil), unknownLogger(d, "cache", nil)
+	p := &fakeProcess{open: func(string) (*pb.OpenResponse, error) {
+		d.host.mu.Lock()
+		defer d.host.mu.Unlock()
+		d.host.closed = true
+		return &pb.OpenResponse{Logger: 7}, nil
+	}}
+	d.session = fakeSession(t, d, p)
+	if err := d.openLogger(t.Context(), l); !errors.Is(err, errHostClosed) {
+		t.Errorf("opening: %v", err)
+	}
+	d.openSoon(cache)
+	if err := cache.Log(logdriver.NewMessage()); !errors.Is(err, logdriver.ErrClosed) {
+		t.Errorf("logging to one that is opened later: %v", err)
+	}
+	if !slices.Equal(p.closed, []uint64{7}) {
+		t.Errorf("the process has closed %v", p.closed)
+	}
+	if left := d.unfinished(); len(left) > 0 {
+		t.Errorf("%d loggers are left", len(left))
 	}
 }

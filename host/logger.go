@@ -34,8 +34,8 @@ type Logger interface {
 	Flush(ctx context.Context) error
 
 	// Shutdown takes no more messages, waits until the driver acknowledged all
-	// that were accepted, and closes the driver's logger. If ctx ends before, it
-	// closes nevertheless and returns a *logdriver.UndeliveredError.
+	// that were accepted, and closes the driver's logger. If ctx ends before, or that
+	// of Host.Close, it closes nevertheless and returns a *logdriver.UndeliveredError.
 	Shutdown(ctx context.Context) error
 
 	// Stats returns the logger's counters.
@@ -68,6 +68,7 @@ type logger struct {
 	closing bool          // Log is refused
 	gone    bool          // not to be attached any more
 	ended   place         // where it was open when it was gone
+	shut    chan struct{} // closed when Shutdown has finished
 	changed chan struct{} // closed at the next change, if somebody waits for one
 	counts  counts
 	blocked blocked
@@ -96,7 +97,7 @@ type logger struct {
 func newLogger(d *driver, r *request, stream spool.Stream, q *spool.Queue) *logger {
 	l := &logger{
 		driver: d, info: r.info, overflow: r.overflow, stream: stream, queue: q, maxLine: logdriver.MaxLineBytes, everSent: q.Last(),
-		room: &d.host.room, cacheOf: r.cacheOf, goesOn: r.goesOn,
+		shut: make(chan struct{}), room: &d.host.room, cacheOf: r.cacheOf, goesOn: r.goesOn,
 	}
 	if r.cacheOf != "" {
 		l.room = &d.host.cacheRoom
@@ -271,6 +272,10 @@ func (l *logger) refuseMore() error {
 
 // finish is the rest of Shutdown.
 func (l *logger) finish(ctx context.Context) error {
+	l.driver.beginEnd(l)
+	defer l.endShutdown()
+	ctx, cancel := l.withinHost(ctx)
+	defer cancel()
 	drained := l.waitSettled(ctx)
 
 	l.mu.Lock()

@@ -65,7 +65,7 @@ func fakeDriver(t testing.TB, store spool.Store) *driver {
 	}
 	return &driver{
 		host: h, name: "fake", log: cfg.Logger, ctx: t.Context(), upgrades: make(chan struct{}, 1),
-		loggers: make(map[*logger]struct{}), past: newPast(),
+		loggers: make(map[*logger]struct{}), ending: make(map[*logger]struct{}), past: newPast(),
 	}
 }
 
