@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"github.com/logplug/logplug/shared/logdriver"
-	pb "github.com/logplug/logplug/shared/proto/logplug/v1"
-	"github.com/logplug/logplug/shared/wire"
 )
 
 // CacheConfig says where a copy is kept of what is logged to drivers that cannot
@@ -253,15 +251,4 @@ func (h *Host) readCached(ctx context.Context, name string, info *logdriver.Info
 		return failedWatcher(fmt.Errorf("reading the cache of %s: %w", labelOf(info), err)), true
 	}
 	return d.readLogs(ctx, &cached, cfg), true
-}
-
-// readLogs reads a log that no logger needs to be open for.
-func (d *driver) readLogs(ctx context.Context, info *logdriver.Info, cfg logdriver.ReadConfig) *logdriver.LogWatcher {
-	s, err := d.acquire(ctx)
-	if err != nil {
-		return failedWatcher(err)
-	}
-	return s.readLogs(ctx, labelOf(info), &pb.ReadLogsRequest{
-		Log: &pb.ReadLogsRequest_Info{Info: wire.InfoToProto(info)}, Config: wire.ReadConfigToProto(cfg),
-	})
 }

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,7 +71,8 @@ type driver struct {
 	session *session // while running
 	attempt *attempt // what those who need a process wait for
 	loggers map[*logger]struct{}
-	past    past // what closed loggers have counted
+	ending  map[*logger]struct{} // those whose Shutdown has not finished
+	past    past                 // what closed loggers have counted
 	pid     int
 	starts  uint64
 	lastErr error
@@ -96,7 +98,7 @@ func newDriver(h *Host, name, path string) *driver {
 		host: h, name: name, path: path, log: h.cfg.Logger.Named(name),
 		ctx: ctx, cancel: cancel, done: make(chan struct{}), wanted: make(chan struct{}, 1),
 		upgrades: make(chan struct{}, 1), grants: grants{box: h.boxOf(name)},
-		state: StateIdle, loggers: make(map[*logger]struct{}), past: newPast(),
+		state: StateIdle, loggers: make(map[*logger]struct{}), ending: make(map[*logger]struct{}), past: newPast(),
 	}
 	go d.supervise()
 	return d
@@ -464,16 +466,23 @@ func (d *driver) openLogger(ctx context.Context, l *logger) error {
 		defer done()
 		o, err := s.open(ctx, &l.info)
 		if err != nil {
+			if s.retired.Load() && ctx.Err() == nil && try < openTries {
+				continue // it was being stopped: its successor counts
+			}
 			return err
 		}
 		l.configure(o)
 		l.goOn(o.lastSeq)
 		l.beginOpening(s) // reopen leaves it alone
 		defer l.endOpening(s)
-		if !d.register(l, s) { // the process ended, and the logger with it
-			d.leave(s, o.id)
+		if !d.register(l, s) {
+			s.abandon(ctx, l, o.id)
+			if d.host.isClosed() {
+				return errHostClosed
+			}
+			// The process ended, or has a successor.
 			if try == openTries {
-				return fmt.Errorf("opening logger %s in driver %s: %w: %w", l.label(), d.name, wire.ErrUnavailable, s.err())
+				return fmt.Errorf("opening logger %s in driver %s: %w: %w", l.label(), d.name, wire.ErrUnavailable, cmp.Or(s.err(), errUpgraded))
 			}
 			continue
 		}
@@ -485,12 +494,26 @@ func (d *driver) openLogger(ctx context.Context, l *logger) error {
 	}
 }
 
+// abandon gives up a logger that was opened in s too late: what it holds, such as a
+// file, is not to be had twice.
+func (s *session) abandon(ctx context.Context, l *logger, id uint64) {
+	if s.ctx.Err() == nil {
+		if err := s.closeLogger(ctx, l, id); err != nil {
+			s.driver.log.Debug("closing a logger that was opened too late", "logger", l.label(), "error", err)
+		}
+	}
+	if s.ctx.Err() != nil {
+		s.driver.leave(s, id)
+	}
+}
+
 // register adds l, which was opened in s, to the loggers that are reopened when s
-// ends. It returns false if s has ended already.
+// ends. It returns false if s has ended already, or has a successor, or the host is
+// closed: Close shuts down those that are registered before.
 func (d *driver) register(l *logger, s *session) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.session != s {
+	if d.session != s || d.host.isClosed() {
 		return false
 	}
 	d.addLocked(l)

@@ -141,6 +141,13 @@ func (h *Host) use(name string, locate func(name string) (path string, err error
 	return d, nil
 }
 
+// isClosed tells whether Close has begun.
+func (h *Host) isClosed() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.closed
+}
+
 // inUse returns the named driver, or nil if it was not used so far.
 func (h *Host) inUse(name string) (*driver, error) {
 	h.mu.Lock()
@@ -245,6 +252,11 @@ func (h *Host) takeOptions(driver string, r *request) (cache cacheOptions, err e
 // ReadLogs reads the log that info describes, also when no logger is open for
 // it: a stopped job's. info.Config is as for Open. Where the driver cannot read,
 // that is its cache, see CacheConfig.
+//
+// Where this host has a logger for the log, what that accepted before the call is part
+// of the past, as for logdriver.LogReader; so is what an earlier host left. ReadLogs
+// waits for it for at most twice Timeouts.Call, and reads what is stored then. Follow
+// fails if the logger is not open in the driver then.
 func (h *Host) ReadLogs(ctx context.Context, name string, info logdriver.Info, cfg logdriver.ReadConfig) *logdriver.LogWatcher {
 	r := request{info: info}
 	cache, err := h.takeOptions(name, &r)
@@ -302,7 +314,8 @@ func (h *Host) used() []*driver {
 func compareStrings(a, b string) int { return cmp.Compare(a, b) }
 
 // Close shuts all loggers down, within ctx, ends readings, and stops all
-// processes. It returns what loggers could not deliver. What it does after
+// processes. It returns what loggers could not deliver. A Shutdown that is under way is
+// waited for; if ctx ends before, it is cut off, and Close tells. What it does after
 // ctx has ended is bounded by Timeouts.Stop.
 func (h *Host) Close(ctx context.Context) error {
 	h.mu.Lock()
@@ -323,28 +336,9 @@ func (h *Host) Close(ctx context.Context) error {
 	for _, d := range drivers {
 		<-d.done
 	}
+	errs = append(errs, h.shutdownRest(drivers)...)
 	h.readings.Wait()
 	return errors.Join(append(errs, h.spool.close(), h.freeSockets())...)
-}
-
-func (h *Host) shutdownLoggers(ctx context.Context, drivers []*driver) (errs []error) {
-	var (
-		wg sync.WaitGroup
-		mu sync.Mutex
-	)
-	for _, d := range drivers {
-		for _, l := range d.snapshot() {
-			wg.Go(func() {
-				if err := l.whole().Shutdown(ctx); err != nil && !errors.Is(err, logdriver.ErrClosed) {
-					mu.Lock()
-					defer mu.Unlock()
-					errs = append(errs, err)
-				}
-			})
-		}
-	}
-	wg.Wait()
-	return errs
 }
 
 func (h *Host) launchConfig(name, path string) launch.Config {

@@ -34,8 +34,8 @@ type Logger interface {
 	Flush(ctx context.Context) error
 
 	// Shutdown takes no more messages, waits until the driver acknowledged all
-	// that were accepted, and closes the driver's logger. If ctx ends before, it
-	// closes nevertheless and returns a *logdriver.UndeliveredError.
+	// that were accepted, and closes the driver's logger. If ctx ends before, or that
+	// of Host.Close, it closes nevertheless and returns a *logdriver.UndeliveredError.
 	Shutdown(ctx context.Context) error
 
 	// Stats returns the logger's counters.
@@ -67,6 +67,8 @@ type logger struct {
 	gap     gap           // dropped and not yet told of in the stream
 	closing bool          // Log is refused
 	gone    bool          // not to be attached any more
+	ended   place         // where it was open when it was gone
+	shut    chan struct{} // closed when Shutdown has finished
 	changed chan struct{} // closed at the next change, if somebody waits for one
 	counts  counts
 	blocked blocked
@@ -96,7 +98,7 @@ type logger struct {
 func newLogger(d *driver, r *request, stream spool.Stream, q *spool.Queue) *logger {
 	l := &logger{
 		driver: d, info: r.info, overflow: r.overflow, stream: stream, queue: q, maxLine: logdriver.MaxLineBytes, everSent: q.Last(),
-		room: &d.host.room, cacheOf: r.cacheOf, goesOn: r.goesOn,
+		shut: make(chan struct{}), room: &d.host.room, cacheOf: r.cacheOf, goesOn: r.goesOn,
 	}
 	if r.cacheOf != "" {
 		l.room = &d.host.cacheRoom
@@ -218,13 +220,13 @@ func (l *logger) Flush(ctx context.Context) error {
 	if err := l.waitSettled(ctx); err != nil {
 		return err
 	}
-	for s := (*session)(nil); ; {
-		next, id, err := l.waitSession(ctx, s)
+	for at := (place{}); ; {
+		next, err := l.waitSession(ctx, at)
 		if err != nil {
 			return fmt.Errorf("flushing logger %s: %w", l.label(), err)
 		}
-		s = next
-		if err = s.flush(ctx, id); err == nil || !s.over() {
+		at = next
+		if err = at.session.flush(ctx, at.id); err == nil || !l.hasLeft(at) {
 			return err
 		}
 	}
@@ -272,11 +274,15 @@ func (l *logger) refuseMore() error {
 
 // finish is the rest of Shutdown.
 func (l *logger) finish(ctx context.Context) error {
+	l.driver.beginEnd(l)
+	defer l.endShutdown()
+	ctx, cancel := l.withinHost(ctx)
+	defer cancel()
 	drained := l.waitSettled(ctx)
 
 	l.mu.Lock()
 	l.gone = true
-	s, id := l.session, l.id
+	l.ended = l.placeLocked()
 	l.session = nil
 	l.notify()
 	undelivered := l.abandon(drained)
@@ -284,8 +290,8 @@ func (l *logger) finish(ctx context.Context) error {
 
 	l.driver.forget(l)
 	var closed error
-	if s != nil {
-		closed = l.closed(s.closeLogger(ctx, l, id))
+	if s := l.ended.session; s != nil {
+		closed = l.closed(s.closeLogger(ctx, l, l.ended.id))
 	}
 	return errors.Join(undelivered, closed)
 }

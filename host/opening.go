@@ -18,12 +18,19 @@ func (d *driver) release(l *logger) {
 }
 
 // openSoon opens a logger in the background, in the process that runs or in the
-// next one.
+// next one. A closed host opens nothing: l, which has accepted nothing, is closed.
 func (d *driver) openSoon(l *logger) {
 	d.mu.Lock()
-	d.addLocked(l)
+	closed := d.host.isClosed()
+	if !closed {
+		d.addLocked(l)
+	}
 	s := d.session
 	d.mu.Unlock()
+	if closed {
+		_ = l.Close() // has nothing to deliver
+		return
+	}
 	d.openIn(s, l)
 }
 

@@ -208,3 +208,12 @@ func TestStreamThatIsLeft(t *testing.T) {
 	eventually(t, "delivery", func() bool { return next.Stats().SpooledMessages == 0 })
 	checkSink(t, file, 20, false)
 }
+
+// TestReadingLeftovers waits for their delivery.
+func TestReadingLeftovers(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	info := logdriver.Info{ContainerName: "c", LogPath: filepath.Join(t.TempDir(), "log")}
+	leaveTwo(t, dir, info)
+	checkMessages(t, readMessages(t, newHost(t, func(c *host.Config) { c.Spool.Dir = dir }), info), 20)
+}

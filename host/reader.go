@@ -18,35 +18,69 @@ import (
 // stored is. It waits for the driver to have taken its position, for at most
 // twice Timeouts.Call.
 func (l readingLogger) ReadLogs(ctx context.Context, cfg logdriver.ReadConfig) *logdriver.LogWatcher {
-	s, id, err := l.settleForReading(ctx)
+	wait, cancel := context.WithTimeout(ctx, l.driver.host.cfg.Timeouts.Call)
+	defer cancel()
+	at, err := l.settleForReading(ctx, wait)
 	if err != nil {
 		return failedWatcher(fmt.Errorf("reading logger %s: %w", l.label(), err))
 	}
-	return s.readLogs(ctx, l.label(), &pb.ReadLogsRequest{
-		Log: &pb.ReadLogsRequest_Logger{Logger: id}, Config: wire.ReadConfigToProto(cfg),
-	})
+	w, err := l.read(ctx, wait, at, cfg)
+	if err != nil {
+		return failedWatcher(err)
+	}
+	return w
 }
 
 // settleForReading waits until the driver has what was accepted so far, and is there
-// to be read. A driver that is blocked, or takes too long, is read as it is.
-func (l *logger) settleForReading(ctx context.Context) (*session, uint64, error) {
-	wait, cancel := context.WithTimeout(ctx, l.driver.host.cfg.Timeouts.Call)
-	defer cancel()
-	l.mu.Lock()
-	blocked := l.blocked.reason != "" && l.session != nil
-	l.mu.Unlock()
-	if !blocked {
-		if err := l.waitSettled(wait); err != nil && ctx.Err() != nil {
-			return nil, 0, err
-		}
+// to be read.
+func (l *logger) settleForReading(ctx, wait context.Context) (place, error) {
+	if err := l.awaitStored(ctx, wait); err != nil {
+		return place{}, err
 	}
 	l.mu.Lock()
 	closing := l.closing
 	l.mu.Unlock()
 	if closing {
-		return nil, 0, fmt.Errorf("%w; use Host.ReadLogs", logdriver.ErrClosed)
+		return place{}, fmt.Errorf("%w; use Host.ReadLogs", logdriver.ErrClosed)
 	}
-	return l.waitSession(wait, nil)
+	return l.waitSession(wait, place{})
+}
+
+// awaitStored waits until the driver has what was accepted so far. One that is blocked, or
+// takes longer than wait, is read as it is: an error is that of ctx.
+func (l *logger) awaitStored(ctx, wait context.Context) error {
+	l.mu.Lock()
+	blocked := l.blocked.reason != "" && l.session != nil
+	l.mu.Unlock()
+	if blocked {
+		return nil
+	}
+	if err := l.waitSettled(wait); err != nil && ctx.Err() != nil {
+		return err
+	}
+	return nil
+}
+
+// read starts a reading of what l has stored at p. If l is moved meanwhile, it is read
+// where it is opened next, unless that takes longer than wait.
+func (l *logger) read(ctx, wait context.Context, at place, cfg logdriver.ReadConfig) (*logdriver.LogWatcher, error) {
+	for {
+		r := at.session.newReading(ctx, l.label(), cfg)
+		r.logger, r.at = l, at
+		w, err := r.begin(&pb.ReadLogsRequest{
+			Log: &pb.ReadLogsRequest_Logger{Logger: at.id}, Config: wire.ReadConfigToProto(cfg),
+		})
+		if err == nil {
+			return w, nil
+		}
+		moved := errors.Is(err, wire.ErrUnknownLogger) || errors.Is(err, wire.ErrUnavailable)
+		if !moved || !l.hasLeft(at) || wait.Err() != nil {
+			return nil, err
+		}
+		if at, err = l.waitSession(wait, at); err != nil {
+			return nil, fmt.Errorf("reading logger %s: %w", l.label(), err)
+		}
+	}
 }
 
 func failedWatcher(err error) *logdriver.LogWatcher {
@@ -56,28 +90,33 @@ func failedWatcher(err error) *logdriver.LogWatcher {
 	return w
 }
 
-// readLogs starts a reading and returns once the driver has begun it.
-func (s *session) readLogs(ctx context.Context, label string, req *pb.ReadLogsRequest) *logdriver.LogWatcher {
+// newReading returns a reading in s that ends with ctx, or with those of s.
+func (s *session) newReading(ctx context.Context, label string, cfg logdriver.ReadConfig) *reading {
 	ctx, cancel := context.WithCancelCause(ctx)
-	unlink := context.AfterFunc(s.readers, func() {
-		cancel(fmt.Errorf("%w: %w; read again", wire.ErrUnavailable, context.Cause(s.readers)))
-	})
-	r := &reading{session: s, label: label, ctx: ctx, cancel: cancel, watcher: logdriver.NewLogWatcher()}
+	unlink := context.AfterFunc(s.readers, func() { cancel(cutOff(context.Cause(s.readers))) })
+	return &reading{session: s, label: label, cfg: cfg, ctx: ctx, cancel: cancel, unlink: unlink, watcher: logdriver.NewLogWatcher()}
+}
+
+// cutOff is why a reading ended before the end of what it reads.
+func cutOff(cause error) error { return fmt.Errorf("%w: %w; read again", wire.ErrUnavailable, cause) }
+
+// begin returns once the driver has begun the reading.
+func (r *reading) begin(req *pb.ReadLogsRequest) (*logdriver.LogWatcher, error) {
 	if err := r.start(req); err != nil {
-		unlink()
-		cancel(err)
-		return failedWatcher(err)
+		r.unlink()
+		r.cancel(err)
+		return nil, err
 	}
-	started := s.driver.host.startReading(func() {
-		defer unlink()
+	started := r.session.driver.host.startReading(func() {
+		defer r.unlink()
 		r.pump()
 	})
 	if !started {
-		unlink()
-		cancel(errHostClosed)
-		return failedWatcher(errHostClosed)
+		r.unlink()
+		r.cancel(errHostClosed)
+		return nil, errHostClosed
 	}
-	return r.watcher
+	return r.watcher, nil
 }
 
 // startReading runs f in a goroutine that Close waits for. It returns false if
@@ -96,8 +135,12 @@ func (h *Host) startReading(f func()) bool {
 type reading struct {
 	session *session
 	label   string
+	cfg     logdriver.ReadConfig
+	logger  *logger // that reads its own log; nil if no logger is known to be open
+	at      place   // of the logger
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
+	unlink  func() bool // from the session
 	stream  grpc.ServerStreamingClient[pb.ReadLogsResponse]
 	watcher *logdriver.LogWatcher
 	batch   int // messages in the batch before
@@ -119,9 +162,12 @@ func (r *reading) start(req *pb.ReadLogsRequest) error {
 		return r.explain(err)
 	}
 	r.stream = stream
-	// Header has no error of its own: the stream's end is seen by the pump.
-	if _, err := stream.Header(); err != nil {
-		return r.explain(err)
+	// Header has no error of its own: none where it should be means that the stream has
+	// ended. What is no error is for the pump to see.
+	if header, _ := stream.Header(); header == nil {
+		if err := stream.RecvMsg(&wire.ReadLogsResponse{}); err != nil && !errors.Is(err, io.EOF) {
+			return r.explain(err)
+		}
 	}
 	return nil
 }
@@ -164,7 +210,10 @@ func (r *reading) pump() {
 	defer resp.Free()
 	for {
 		if err := r.stream.RecvMsg(&resp); err != nil {
-			if !errors.Is(err, io.EOF) {
+			if errors.Is(err, io.EOF) {
+				err = r.endedEarly()
+			}
+			if err != nil {
 				r.fail(err)
 			}
 			return
@@ -174,6 +223,17 @@ func (r *reading) pump() {
 			return
 		}
 	}
+}
+
+// endedEarly returns an error if the driver has ended a reading that follows while the
+// logger is open: it closed its part of it, which is opened in another process, or
+// again in this one.
+func (r *reading) endedEarly() error {
+	expired := !r.cfg.Until.IsZero() && !time.Now().Before(r.cfg.Until)
+	if r.logger == nil || !r.cfg.Follow || expired || r.logger.closedAt(r.at) {
+		return nil
+	}
+	return cutOff(errors.New("the driver ended the reading, but the logger is open"))
 }
 
 func (r *reading) fail(err error) {

@@ -43,7 +43,8 @@ func (b binary) same(other binary) bool {
 // Reload looks whether the binaries of drivers that run have changed, and
 // replaces the processes of those that have: a new process is started and
 // described, the loggers move to it with nothing lost and in order, and the old
-// one is stopped. A binary that cannot be started, or cannot open the first
+// one is stopped. What follows their logs ends with an error that says to read
+// again. A binary that cannot be started, or cannot open the first
 // logger, or that would not be used in discovery, is refused, and the old process
 // goes on. A driver in quarantine is tried again if its binary has changed. Reload
 // returns before that is done; DriverStats tell.

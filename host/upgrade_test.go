@@ -19,7 +19,9 @@ import (
 // fakeProcess answers what a driver's process is asked.
 type fakeProcess struct {
 	pb.DriverClient
-	open func(name string) (*pb.OpenResponse, error)
+	open  func(name string) (*pb.OpenResponse, error)
+	flush func(id uint64) error
+	read  func(id uint64) *fakeReading
 
 	mu     sync.Mutex
 	closed []uint64
@@ -34,6 +36,14 @@ func (p *fakeProcess) Close(_ context.Context, r *pb.CloseRequest, _ ...grpc.Cal
 	defer p.mu.Unlock()
 	p.closed = append(p.closed, r.GetLogger())
 	return &pb.CloseResponse{}, nil
+}
+
+func (p *fakeProcess) Flush(_ context.Context, r *pb.FlushRequest, _ ...grpc.CallOption) (*pb.FlushResponse, error) {
+	return &pb.FlushResponse{}, p.flush(r.GetLogger())
+}
+
+func (p *fakeProcess) ReadLogs(_ context.Context, r *pb.ReadLogsRequest, _ ...grpc.CallOption) (grpc.ServerStreamingClient[pb.ReadLogsResponse], error) {
+	return p.read(r.GetLogger()), nil
 }
 
 func opens(id uint64) func(string) (*pb.OpenResponse, error) {
@@ -55,21 +65,26 @@ func fakeDriver(t testing.TB, store spool.Store) *driver {
 	}
 	return &driver{
 		host: h, name: "fake", log: cfg.Logger, ctx: t.Context(), upgrades: make(chan struct{}, 1),
-		loggers: make(map[*logger]struct{}), past: newPast(),
+		loggers: make(map[*logger]struct{}), ending: make(map[*logger]struct{}), past: newPast(),
 	}
 }
 
 // fakeLogger is one of d's loggers.
 func fakeLogger(d *driver, name string, change func(*request)) *logger {
-	r := request{info: logdriver.Info{ContainerName: name}, overflow: overflow{bytes: d.host.cfg.Spool.LoggerBytes}}
-	if change != nil {
-		change(&r)
-	}
-	l := newLogger(d, &r, spool.Stream{}, d.host.spool.newQueue(spool.Stream{}))
+	l := unknownLogger(d, name, change)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.addLocked(l)
 	return l
+}
+
+// unknownLogger is one that d is to open.
+func unknownLogger(d *driver, name string, change func(*request)) *logger {
+	r := request{info: logdriver.Info{ContainerName: name}, overflow: overflow{bytes: d.host.cfg.Spool.LoggerBytes}}
+	if change != nil {
+		change(&r)
+	}
+	return newLogger(d, &r, spool.Stream{}, d.host.spool.newQueue(spool.Stream{}))
 }
 
 // fakeSession is connected to p. Nothing is sent.
@@ -80,6 +95,7 @@ func fakeSession(t *testing.T, d *driver, p *fakeProcess) *session {
 		driver: d, proc: &launch.Process{}, client: p, ctx: ctx, cancel: cancel,
 		loggers: make(map[uint64]*logger), wake: make(chan struct{}, 1), suspect: make(chan struct{}, 1),
 	}
+	s.readers, s.endReaders = context.WithCancelCause(ctx)
 	t.Cleanup(func() {
 		s.fail(errHostClosed)
 		s.wait()

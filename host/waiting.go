@@ -72,16 +72,16 @@ func (l *logger) waitAttached(ctx context.Context) error {
 	return nil
 }
 
-// waitSession waits until the logger is open in a process that is not the one behind
-// old, which may be nil. It returns the session and the logger's number there.
-func (l *logger) waitSession(ctx context.Context, old *session) (*session, uint64, error) {
+// waitSession waits until the logger is open at a place that is not old, which may be
+// none, and returns it.
+func (l *logger) waitSession(ctx context.Context, old place) (place, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.await(ctx, func() bool { return l.session != nil && l.session != old || l.gone }); err != nil {
-		return nil, 0, fmt.Errorf("%w; it is being replaced, try again%s: %w", wire.ErrUnavailable, l.blocked.suffix(), err)
+	if err := l.await(ctx, func() bool { return l.session != nil && l.placeLocked() != old || l.gone }); err != nil {
+		return place{}, fmt.Errorf("%w; it is being replaced, try again%s: %w", wire.ErrUnavailable, l.blocked.suffix(), err)
 	}
 	if l.gone {
-		return nil, 0, logdriver.ErrClosed
+		return place{}, logdriver.ErrClosed
 	}
-	return l.session, l.id, nil
+	return l.placeLocked(), nil
 }
