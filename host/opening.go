@@ -41,7 +41,12 @@ func (d *driver) openIn(s *session, l *logger) {
 		d.want()
 		return
 	}
-	d.host.startReading(func() { d.reopenLogger(s, l, nil) })
+	reopen := func() { d.reopenLogger(s, l, nil) }
+	if !d.host.startReading(reopen) {
+		// A host that is closing delivers what it can of what an earlier one left: release
+		// is called by who finishes that.
+		d.host.spool.wg.Go(reopen)
+	}
 }
 
 // openable returns the loggers that a new process opens.

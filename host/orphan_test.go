@@ -217,3 +217,19 @@ func TestReadingLeftovers(t *testing.T) {
 	leaveTwo(t, dir, info)
 	checkMessages(t, readMessages(t, newHost(t, func(c *host.Config) { c.Spool.Dir = dir }), info), 20)
 }
+
+// TestCloseDeliversLeftovers of one log, though they are opened one after another.
+func TestCloseDeliversLeftovers(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	info := logdriver.Info{ContainerName: "c", LogPath: filepath.Join(t.TempDir(), "log")}
+	leaveTwo(t, dir, info)
+	h, err := host.New(hostConfig(t, func(c *host.Config) { c.Spool.Dir = dir }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Close(testContext(t)); err != nil {
+		t.Error(err)
+	}
+	checkMessages(t, readMessages(t, newHost(t, nil), info), 20)
+}
