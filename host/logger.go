@@ -67,6 +67,7 @@ type logger struct {
 	gap     gap           // dropped and not yet told of in the stream
 	closing bool          // Log is refused
 	gone    bool          // not to be attached any more
+	gaveUp  bool          // messages that were not settled
 	changed chan struct{} // closed at the next change, if somebody waits for one
 	counts  counts
 	blocked blocked
@@ -308,6 +309,7 @@ func (l *logger) abandon(cause error) error {
 		l.driver.host.spool.forget(l.stream)
 		return nil
 	}
+	l.gaveUp = true
 	err := &logdriver.UndeliveredError{
 		Logger: l.label(), Messages: messages, Bytes: uint64(size), Err: cause, Spooled: l.driver.host.spool.path(),
 	}

@@ -45,13 +45,17 @@ func (l *logger) await(ctx context.Context, ok func() bool) error {
 	return nil
 }
 
+// settled tells whether nothing up to last is in the spool, and nothing was given up
+// there. It is called with l.mu.
+func (l *logger) settled(last uint64) bool { return l.queue.First() > last && !l.gaveUp }
+
 // waitSettled waits until everything that was accepted before the call is
 // settled.
 func (l *logger) waitSettled(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	last := l.queue.Last()
-	if err := l.await(ctx, func() bool { return l.queue.Acked() >= last }); err != nil {
+	if err := l.await(ctx, func() bool { return l.settled(last) }); err != nil {
 		return fmt.Errorf("waiting for driver %s to acknowledge message %d of logger %s, it has %d%s: %w",
 			l.driver.name, last, l.label(), l.queue.Acked(), l.blocked.suffix(), err)
 	}
