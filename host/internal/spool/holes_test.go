@@ -15,7 +15,7 @@ import (
 // padded to size.
 func fill(t rapid.TB, n, size int) *fakeMedium {
 	t.Helper()
-	m := newFakeMedium(600, 600)
+	m := newFakeMedium(100, 100)
 	a, _, err := openArena(m)
 	if err != nil {
 		t.Fatal(err)
@@ -36,10 +36,10 @@ func (m *fakeMedium) spoil(seq int) {
 	m.mem[bytes.Index(m.mem, line)] ^= 1
 }
 
-// restore returns the queue of the next process.
+// restore returns the queue of the next process, which goes on with m.
 func (m *fakeMedium) restore(t rapid.TB) (q *Queue, lost uint64) {
 	t.Helper()
-	a, runs, err := openArena(m.kill())
+	a, runs, err := openArena(m)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func TestSentEndsBeforeAHole(t *testing.T) {
 	m := fill(t, 5, 10)
 	m.spoil(3)
 	for _, last := range []uint64{2, 3} {
-		q, _ := m.restore(t)
+		q, _ := m.kill().restore(t)
 		var w wire.WriteRequest
 		q.Take(&w, 7, 1<<20, true, last)
 		w.Free()
@@ -98,7 +98,8 @@ func TestSentEndsBeforeAHole(t *testing.T) {
 	}
 }
 
-// TestQueueWithHoles: a queue of what damage has left behaves as any other.
+// TestQueueWithHoles: a queue of what damage has left behaves as any other, and what it
+// keeps, and that alone, is found when its process is killed.
 func TestQueueWithHoles(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const messages = 40
@@ -114,7 +115,13 @@ func TestQueueWithHoles(t *testing.T) {
 		qm := &queueModel{q: q, next: messages + 1, entrySize: func(m *logdriver.Message) int { return wire.Measure(m).CheckedSize() }}
 		qm.kept, _ = take(t, q, 1<<30, true)
 		q.Rewind()
-		t.Repeat(qm.actions())
+		actions := qm.actions()
+		check := actions[""]
+		actions[""] = func(t *rapid.T) {
+			check(t)
+			checkKilled(t, m, qm.kept, lost)
+		}
+		t.Repeat(actions)
 		for q.Unsent() {
 			take(t, q, 1<<30, true)
 		}
@@ -123,4 +130,82 @@ func TestQueueWithHoles(t *testing.T) {
 			t.Fatalf("%d messages from %d on are left of %d", q.Count(), q.First(), q.Last())
 		}
 	})
+}
+
+// checkKilled asserts what is found of the stream of fill after a kill: kept, and damage
+// that costs lost messages at most.
+func checkKilled(t *rapid.T, m *fakeMedium, kept []sent, lost uint64) {
+	a, runs, err := openArena(m.kill())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []sent
+	restoreAll(a, runs, func(_ Stream, q *Queue, more uint64) {
+		if found, _ = take(t, q, 1<<30, true); more > lost {
+			t.Fatalf("%d messages are missing, at first %d were", more, lost)
+		}
+	})
+	if fmt.Sprint(found) != fmt.Sprint(append([]sent(nil), kept...)) {
+		t.Fatalf("found %.500v, want %.500v", fmt.Sprint(found), fmt.Sprint(kept))
+	}
+}
+
+// TestDropOldestBesideWhatIsOnItsWay in the same block, which a crash would bring back:
+// another block is dropped.
+func TestDropOldestBesideWhatIsOnItsWay(t *testing.T) {
+	t.Parallel()
+	m := fill(t, 5, 10)
+	m.spoil(3)
+	q, _ := m.restore(t)
+	var w wire.WriteRequest
+	defer w.Free()
+	q.Take(&w, 7, 1<<20, true, 2)
+	drop := func() (dropped Dropped, messages uint64) {
+		messages, _, _, err := q.DropOldest(func(d Dropped) *logdriver.Message {
+			dropped = d
+			return logdriver.NewMessage()
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return dropped, messages
+	}
+	if _, n := drop(); n != 0 {
+		t.Errorf("%d messages were dropped beside what is on its way", n)
+	}
+	if got, _ := m.kill().restore(t); got.Count() != 4 {
+		t.Errorf("%d messages are found, want 4", got.Count())
+	}
+	q.Rewind()
+	if d, n := drop(); n != 4 || d.First != 1 || d.Last != 5 || d.Messages != 4 {
+		t.Errorf("%d messages were dropped: %+v", n, d)
+	}
+	if got, lost := m.kill().restore(t); got.Count() != 1 || lost != 0 || got.First() != 5 {
+		t.Errorf("%d messages are found from %d on and %d missing, want the mark", got.Count(), got.First(), lost)
+	}
+}
+
+// TestDroppedThatComesBack beside its mark: a loss of power has undone that its block
+// was freed.
+func TestDroppedThatComesBack(t *testing.T) {
+	t.Parallel()
+	m := fill(t, 4, 10)
+	block := bytes.Clone(m.mem[pageBytes:][:pageBytes])
+	q, _ := m.restore(t)
+	if n, _, _, err := q.DropOldest(func(Dropped) *logdriver.Message {
+		// Lest the mark gets the page that was freed.
+		a := q.store.(*Arena)
+		if err := a.growBy(1); err != nil {
+			t.Fatal(err)
+		}
+		a.next = 2
+		return logdriver.NewMessage()
+	}); n != 4 || err != nil {
+		t.Fatalf("%d messages were dropped: %v", n, err)
+	}
+	copy(m.mem[pageBytes:], block)
+	got, lost := m.restore(t)
+	if got.Count() != 4 || lost != 0 || got.Last() != 4 {
+		t.Errorf("%d messages are found up to %d and %d missing, want 4 and none", got.Count(), got.Last(), lost)
+	}
 }

@@ -2,6 +2,7 @@ package spool
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math"
 
@@ -29,7 +30,11 @@ func (qm *queueModel) actions() map[string]func(*rapid.T) {
 func (qm *queueModel) append(t *rapid.T) {
 	n := rapid.SampledFrom([]int{0, 1, 100, 5000, 40000}).Draw(t, "size")
 	m := &logdriver.Message{Source: "stdout", Line: bytes.Repeat([]byte{'a' + byte(qm.next%26)}, n)}
-	if got, size, err := appendTo(qm.q, m); got != qm.next || size != qm.entrySize(m) || err != nil {
+	got, size, err := appendTo(qm.q, m)
+	if errors.Is(err, ErrFull) {
+		return
+	}
+	if got != qm.next || size != qm.entrySize(m) || err != nil {
 		t.Fatalf("sequence %d size %d: %v; want %d %d", got, size, err, qm.next, qm.entrySize(m))
 	}
 	qm.kept = append(qm.kept, sent{qm.next, string(m.Line)})
@@ -81,7 +86,7 @@ func (qm *queueModel) drop(t *rapid.T) {
 		m.Source = "stdout"
 		return m
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrFull) {
 		t.Fatal(err)
 	}
 	if messages == 0 {
