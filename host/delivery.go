@@ -185,16 +185,16 @@ func (l *logger) attach(s *session, o opened) bool {
 		l.mu.Unlock()
 		return true
 	}
+	l.goOn(o.lastSeq)
+	l.goesOn = false // from now on it is known what was sent
 	sent, claimed := l.everSent, o.lastSeq
 	if claimed > sent {
 		o.lastSeq = 0
 	}
 	if o.lastSeq > l.queue.Acked() {
-		messages, size := l.driver.host.spool.ack(l.queue, o.lastSeq)
-		l.counts.acked.add(messages, size)
-		l.freeRoom(int64(messages), size)
+		l.settleHeld(o.lastSeq)
 	}
-	l.counts.resent += l.queue.Sent() - l.queue.Acked()
+	l.counts.resent += l.queue.Sending()
 	l.queue.Rewind()
 	l.session, l.id, l.window, l.inflight, l.queued, l.pressing, l.paused = s, o.id, o.window, 0, false, false, false
 	if l.overflow.drop == dropOldest {
@@ -212,6 +212,14 @@ func (l *logger) attach(s *session, o opened) bool {
 		next.enqueue(l)
 	}
 	return true
+}
+
+// settleHeld takes out of the spool what the driver's sink holds, up to seq. It is called
+// with l.mu.
+func (l *logger) settleHeld(seq uint64) {
+	messages, size := l.driver.host.spool.ack(l.queue, seq)
+	l.counts.acked.add(messages, size)
+	l.freeRoom(int64(messages), size)
 }
 
 // detach tells the logger that the process behind s is gone.

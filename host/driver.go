@@ -467,7 +467,9 @@ func (d *driver) openLogger(ctx context.Context, l *logger) error {
 			return err
 		}
 		l.configure(o)
+		l.mu.Lock()
 		l.goOn(o.lastSeq)
+		l.mu.Unlock()
 		l.beginOpening(s) // reopen leaves it alone
 		defer l.endOpening(s)
 		if !d.register(l, s) { // the process ended, and the logger with it

@@ -54,7 +54,7 @@ type logger struct {
 	room     *room  // that it shares with others
 	claim    claim  // what it has taken of that ahead
 	cacheOf  string // of a cache, the driver whose logger it is a copy of
-	goesOn   bool   // its stream may have begun in an earlier host
+	goesOn   bool   // its stream may have begun in an earlier host, and the driver has not yet said what it holds
 
 	// Set by configure, before anybody uses the logger.
 	configured bool

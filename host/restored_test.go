@@ -46,7 +46,7 @@ func restored(t *testing.T, messages int, lost ...int) (*logger, *session) {
 	d := fakeDriver(t, dir)
 	d.host.spool.dir = dir
 	q, _ = spool.Restore(dir, runs)
-	r := request{overflow: overflow{bytes: d.host.cfg.Spool.LoggerBytes}}
+	r := request{overflow: overflow{bytes: d.host.cfg.Spool.LoggerBytes}, goesOn: true}
 	l := newLogger(d, &r, runs[0].Stream, q)
 	l.counts.accepted.add(q.Count(), q.Bytes())
 	l.room.take(q.Count(), q.Bytes())
@@ -145,4 +145,82 @@ func TestPoisonBeforeAHole(t *testing.T) {
 		delete(s.loggers, 1)
 	}
 	t.Error("nothing is found guilty")
+}
+
+// TestDriverHoldsMoreThanTheSpool: a loss of power has taken messages from the spool that
+// the driver stored. What is logged next gets a number that the driver does not skip.
+func TestDriverHoldsMoreThanTheSpool(t *testing.T) {
+	t.Parallel()
+	l, s := restored(t, 5)
+	attachHolding(t, l, s, 8)
+	if !l.isSettled() || l.Stats().Acked.Messages != 5 {
+		t.Errorf("the driver holds all: %+v", l.Stats())
+	}
+	// As the driver does where a stream begins.
+	if err := l.settle(s, &wire.Ack{Logger: 1, Seq: 8}); err != nil {
+		t.Error(err)
+	}
+	checkNext(t, l, s, 9)
+}
+
+// checkNext logs a message, which must be sent with the number want.
+func checkNext(t *testing.T, l *logger, s *session, want uint64) {
+	t.Helper()
+	if err := l.Log(lineMessage("next")); err != nil {
+		t.Fatal(err)
+	}
+	var w wire.WriteRequest
+	defer w.Free()
+	l.fill(s, &w, maxShareBytes)
+	l.mu.Lock()
+	sent, last := l.queue.Sent(), l.queue.Last()
+	l.mu.Unlock()
+	if w.Len() == 0 || sent != want || last != want {
+		t.Errorf("the next message is sent as number %d of %d, want %d", sent, last, want)
+	}
+	if err := l.settle(s, &wire.Ack{Logger: 1, Seq: want}); err != nil {
+		t.Error(err)
+	}
+	if !l.isSettled() {
+		t.Errorf("the next message is not settled: %+v", l.Stats())
+	}
+}
+
+// TestLogBeforeTheDriverSaysWhatItHolds, which is more than is in the spool: the new
+// message is not among it, and is found alone by the next host.
+func TestLogBeforeTheDriverSaysWhatItHolds(t *testing.T) {
+	t.Parallel()
+	for _, left := range []int{0, 5} { // in the spool
+		var lost []int
+		for n := left + 1; n <= 5; n++ {
+			lost = append(lost, n)
+		}
+		l, s := restored(t, 5, lost...)
+		l.mu.Lock()
+		l.leaveHeld()
+		l.mu.Unlock()
+		if err := l.Log(lineMessage("new")); err != nil {
+			t.Fatal(err)
+		}
+		attachHolding(t, l, s, 8)
+		if st := l.Stats(); st.Spooled.Messages != 1 || st.Acked.Messages != uint64(left) || st.Resent != 0 {
+			t.Errorf("%d were left: %+v", left, st)
+		}
+		checkNext(t, l, s, 5+unheldDistance+2)
+		if n := l.Stats().Acked.Messages; n != uint64(left)+2 {
+			t.Errorf("%d were left: %d are acknowledged", left, n)
+		}
+	}
+}
+
+// TestClaimsOfWhatWasNeverSent are believed once: a host knows what it sent itself.
+func TestClaimsOfWhatWasNeverSent(t *testing.T) {
+	t.Parallel()
+	l, s := restored(t, 5)
+	attachHolding(t, l, s, 3)
+	delete(s.loggers, 1)
+	attachHolding(t, l, s, 8)
+	if n := l.Stats().Spooled.Messages; n != 2 {
+		t.Errorf("%d messages are in the spool, want 2", n)
+	}
 }

@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/logplug/logplug/shared/logdriver"
@@ -15,6 +16,8 @@ type Dropped struct {
 	First, Last uint64
 	// Messages is the number of messages, Bytes their encoded size.
 	Messages, Bytes uint64
+
+	left uint64 // as First, but for what was left out before
 }
 
 // DropOldest removes the oldest block of messages of which none was sent, and
@@ -43,6 +46,7 @@ func (q *Queue) DropOldest(mark func(Dropped) *logdriver.Message) (messages uint
 	}
 	if d.First == 0 {
 		d.First = q.chunks[i].first
+		d.left = cmp.Or(q.chunks[i].left, d.First)
 	}
 	d.Last, d.Messages, d.Bytes = q.chunks[end-1].end()-1, d.Messages+messages, d.Bytes+uint64(bytes)
 	q.remove(start, end)
@@ -97,8 +101,8 @@ func (q *Queue) insert(i int, d Dropped, m *logdriver.Message) error {
 	if err != nil {
 		return err
 	}
-	c.dropped = &d
-	c.block.Dropped(d.First)
+	c.dropped, c.left = &d, d.left
+	c.block.Dropped(d.left)
 	q.count++
 	q.bytes += size
 	q.chunks = slices.Insert(q.chunks, i, c)

@@ -209,3 +209,61 @@ func TestDroppedThatComesBack(t *testing.T) {
 		t.Errorf("%d messages are found up to %d and %d missing, want 4 and none", got.Count(), got.Last(), lost)
 	}
 }
+
+// TestLeftOutIsNotMissing after a crash, also where what follows was dropped, and so was
+// the mark of that, by the next process.
+func TestLeftOutIsNotMissing(t *testing.T) {
+	t.Parallel()
+	const distance = 1 << 32
+	m := fill(t, 5, 10)
+	q, _ := m.restore(t)
+	q.LeaveOut(distance)
+	if seq, _, err := appendTo(q, &logdriver.Message{}); seq != 6+distance || err != nil {
+		t.Fatalf("the next message is %d: %v", seq, err)
+	}
+	for range 3 {
+		var w wire.WriteRequest
+		var lost uint64
+		if q, lost = m.restore(t); q.Count() != 6 || lost != 0 {
+			t.Fatalf("%d messages are found and %d missing, want 6 and none", q.Count(), lost)
+		}
+		q.Take(&w, 7, 1<<20, true, 5)
+		w.Free()
+		if n, _, _, err := q.DropOldest(func(Dropped) *logdriver.Message { return logdriver.NewMessage() }); n != 1 || err != nil {
+			t.Fatalf("%d messages were dropped: %v", n, err)
+		}
+	}
+	q.Rewind()
+	var w wire.WriteRequest
+	defer w.Free()
+	if n := q.Take(&w, 7, 1<<20, true, math.MaxUint64); n != q.Bytes() || q.Sent() != 6+distance || q.Sending() != 6 || q.BytesBetween(0, q.Sent()) != n {
+		t.Errorf("%d messages of %d bytes are taken up to %d", q.Sending(), n, q.Sent())
+	}
+	if n, _ := q.Ack(8); n != 5 {
+		t.Errorf("%d messages are settled, want 5", n)
+	}
+	if sent := decode(t, &w); len(sent) != 6 || sent[5].seq != 6+distance {
+		t.Errorf("sent %v", sent)
+	}
+}
+
+// TestLeaveOutInAnEmptyQueue: its cursor moves along.
+func TestLeaveOutInAnEmptyQueue(t *testing.T) {
+	t.Parallel()
+	q := New(Memory{}, Stream{})
+	defer q.Release()
+	q.LeaveOut(10)
+	q.LeaveOut(10)
+	if _, _, err := appendTo(q, &logdriver.Message{}); err != nil {
+		t.Fatal(err)
+	}
+	var w wire.WriteRequest
+	q.Take(&w, 7, 1<<20, true, math.MaxUint64)
+	if sent := decode(t, &w); len(sent) != 1 || sent[0].seq != 21 {
+		t.Errorf("sent %v, want message 21", sent)
+	}
+	q.LeaveOut(MaxSkip)
+	if q.Last() != 21 {
+		t.Errorf("more is left out than there are numbers: %d", q.Last())
+	}
+}

@@ -3,6 +3,7 @@
 package spool
 
 import (
+	"cmp"
 	"encoding/binary"
 
 	"github.com/logplug/logplug/shared/logdriver"
@@ -39,6 +40,7 @@ type Queue struct {
 	bytes int
 	next  uint64 // the sequence of the next message
 	acked uint64 // everything up to it is settled
+	left  uint64 // the first sequence that LeaveOut has left out right before next; 0 if none
 }
 
 // chunk holds consecutive entries in a block.
@@ -49,6 +51,7 @@ type chunk struct {
 	count int    // entries that are left
 	off   int    // where they begin
 
+	left    uint64   // the first of those sequences right before first that are left out on purpose; 0 if none
 	dropped *Dropped // set if it stands for messages that were dropped
 }
 
@@ -60,9 +63,22 @@ func New(store Store, stream Stream) *Queue {
 	return &Queue{store: store, stream: stream, next: 1, curSeq: 1}
 }
 
-// Skip makes the first message get the sequence after seq; up to it everything is
-// settled. It is MaxSkip at most, and the queue must not have had messages.
-func (q *Queue) Skip(seq uint64) { q.next, q.curSeq, q.acked = seq+1, seq+1, seq }
+// Skip makes the next message get the sequence after seq; up to it everything is
+// settled. It is MaxSkip at most, not below Last, and the queue must be empty.
+func (q *Queue) Skip(seq uint64) { q.next, q.curSeq, q.acked, q.left = seq+1, seq+1, seq, 0 }
+
+// LeaveOut makes the next message get a sequence that is n higher. After a crash those
+// between do not count as missing. It does nothing where sequences would run out.
+func (q *Queue) LeaveOut(n uint64) {
+	if q.Last() > MaxSkip-n {
+		return
+	}
+	q.left = cmp.Or(q.left, q.next)
+	q.next += n
+	if len(q.chunks) == 0 {
+		q.Rewind()
+	}
+}
 
 // Count returns the number of messages kept.
 func (q *Queue) Count() uint64 { return q.count }
@@ -138,6 +154,10 @@ func (q *Queue) tail(size int) (*chunk, error) {
 	c, err := q.alloc(q.next, want, size)
 	if err != nil {
 		return nil, err
+	}
+	if q.left > 0 {
+		c.block.Dropped(q.left)
+		c.left, q.left = q.left, 0
 	}
 	q.chunks = append(q.chunks, c)
 	return c, nil

@@ -195,6 +195,9 @@ func (q *Queue) restore(r *Run) {
 	if r.First < q.next {
 		c.drop(q.next - 1)
 	}
+	if r.Dropped > 0 {
+		c.left = r.First - r.Damaged - r.Dropped
+	}
 	q.chunks = append(q.chunks, c)
 	q.next = c.end()
 	q.count += uint64(c.count)
