@@ -106,7 +106,7 @@ func (l *logger) settle(s *session, a *wire.Ack) error {
 	failed := l.countFailures(failures)
 	messages, size := l.driver.host.spool.ack(l.queue, a.Seq)
 	l.inflight -= size
-	l.suspect.progress(l.queue)
+	acquitted := l.suspect.progress(l.queue)
 	l.counts.settle(messages, size, failed)
 	if messages > 0 || a.Blocked != "" {
 		l.counts.progress = time.Now()
@@ -116,7 +116,9 @@ func (l *logger) settle(s *session, a *wire.Ack) error {
 	if messages > 0 {
 		s.progressed.Store(true)
 	}
-	probed := l.inflight == 0
+	// A part may reach beyond the suspects: what is left of it is no probe, and more may
+	// follow it at any time.
+	probed := l.inflight == 0 || acquitted
 	next := l.schedule()
 	l.notify()
 	l.mu.Unlock()
