@@ -130,7 +130,7 @@ func (l *logger) makeRoom(size int, deadline *time.Time) error {
 func (l *logger) dropOldest() bool {
 	held, before := l.queue.Count(), l.queue.Bytes()
 	messages, size, marks, err := l.driver.host.spool.dropOldest(l.queue, func(d spool.Dropped) *logdriver.Message {
-		g := gap{counter{d.Last - d.First + 1, d.Bytes}, d.First - 1}
+		g := gap{counter{d.Messages, d.Bytes}, d.First - 1}
 		return g.marker(d.Last + 1)
 	})
 	if messages == 0 {

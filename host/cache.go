@@ -181,6 +181,7 @@ func (h *Host) openCache(ctx context.Context, l *logger, o *cacheOptions) (*logg
 		cache.mu.Lock()
 		defer cache.mu.Unlock()
 		cache.overflow.patience = r.overflow.patience
+		cache.leaveHeld()
 		return cache, nil
 	}
 	stream, err := h.spool.begin(d.name, &r)

@@ -106,7 +106,7 @@ func (l *logger) settle(s *session, a *wire.Ack) error {
 	failed := l.countFailures(failures)
 	messages, size := l.driver.host.spool.ack(l.queue, a.Seq)
 	l.inflight -= size
-	l.suspect.progress(l.queue)
+	acquitted := l.suspect.progress(l.queue)
 	l.counts.settle(messages, size, failed)
 	if messages > 0 || a.Blocked != "" {
 		l.counts.progress = time.Now()
@@ -116,7 +116,9 @@ func (l *logger) settle(s *session, a *wire.Ack) error {
 	if messages > 0 {
 		s.progressed.Store(true)
 	}
-	probed := l.inflight == 0
+	// A part may reach beyond the suspects: what is left of it is no probe, and more may
+	// follow it at any time.
+	probed := l.inflight == 0 || acquitted
 	next := l.schedule()
 	l.notify()
 	l.mu.Unlock()
@@ -185,16 +187,16 @@ func (l *logger) attach(s *session, o opened) bool {
 		l.mu.Unlock()
 		return true
 	}
+	l.goOn(o.lastSeq)
+	l.goesOn = false // from now on it is known what was sent
 	sent, claimed := l.everSent, o.lastSeq
 	if claimed > sent {
 		o.lastSeq = 0
 	}
 	if o.lastSeq > l.queue.Acked() {
-		messages, size := l.driver.host.spool.ack(l.queue, o.lastSeq)
-		l.counts.acked.add(messages, size)
-		l.freeRoom(int64(messages), size)
+		l.settleHeld(o.lastSeq)
 	}
-	l.counts.resent += l.queue.Sent() - l.queue.Acked()
+	l.counts.resent += l.queue.Sending()
 	l.queue.Rewind()
 	l.session, l.id, l.window, l.inflight, l.queued, l.pressing, l.paused = s, o.id, o.window, 0, false, false, false
 	if l.overflow.drop == dropOldest {
@@ -212,6 +214,14 @@ func (l *logger) attach(s *session, o opened) bool {
 		next.enqueue(l)
 	}
 	return true
+}
+
+// settleHeld takes out of the spool what the driver's sink holds, up to seq. It is called
+// with l.mu.
+func (l *logger) settleHeld(seq uint64) {
+	messages, size := l.driver.host.spool.ack(l.queue, seq)
+	l.counts.acked.add(messages, size)
+	l.freeRoom(int64(messages), size)
 }
 
 // detach tells the logger that the process behind s is gone.

@@ -472,7 +472,9 @@ func (d *driver) openLogger(ctx context.Context, l *logger) error {
 			return err
 		}
 		l.configure(o)
+		l.mu.Lock()
 		l.goOn(o.lastSeq)
+		l.mu.Unlock()
 		l.beginOpening(s) // reopen leaves it alone
 		defer l.endOpening(s)
 		if !d.register(l, s) {

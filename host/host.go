@@ -190,7 +190,7 @@ type request struct {
 	info     logdriver.Info
 	overflow overflow
 	cacheOf  string // of a cache, the driver whose logger it is a copy of
-	goesOn   bool   // the caller gave the stream
+	goesOn   bool   // the stream may have begun in an earlier host
 }
 
 // Open opens a logger in the named driver, starting its process if it is the

@@ -54,7 +54,7 @@ type logger struct {
 	room     *room  // that it shares with others
 	claim    claim  // what it has taken of that ahead
 	cacheOf  string // of a cache, the driver whose logger it is a copy of
-	goesOn   bool   // its stream may have begun in an earlier host
+	goesOn   bool   // its stream may have begun in an earlier host, and the driver has not yet said what it holds
 
 	// Set by configure, before anybody uses the logger.
 	configured bool
@@ -69,6 +69,7 @@ type logger struct {
 	gone    bool          // not to be attached any more
 	ended   place         // where it was open when it was gone
 	shut    chan struct{} // closed when Shutdown has finished
+	gaveUp  bool          // messages that were not settled
 	changed chan struct{} // closed at the next change, if somebody waits for one
 	counts  counts
 	blocked blocked
@@ -316,6 +317,7 @@ func (l *logger) abandon(cause error) error {
 		l.driver.host.spool.forget(l.stream)
 		return nil
 	}
+	l.gaveUp = true
 	err := &logdriver.UndeliveredError{
 		Logger: l.label(), Messages: messages, Bytes: uint64(size), Err: cause, Spooled: l.driver.host.spool.path(),
 	}

@@ -67,7 +67,7 @@ func (h *Host) adoptOrphan(runs []spool.Run) *orphan {
 		log.Error("the spool holds messages for a driver that is not there; they are kept", "error", err)
 		return nil
 	}
-	r := request{info: record.Info, cacheOf: record.CacheOf}
+	r := request{info: record.Info, cacheOf: record.CacheOf, goesOn: true}
 	if r.overflow, r.info.Config, err = takeOverflow(record.Driver, record.Info.Config, h.cfg.Spool.LoggerBytes); err != nil {
 		r.overflow = overflow{bytes: h.cfg.Spool.LoggerBytes}
 	}

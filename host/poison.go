@@ -63,15 +63,18 @@ func (s *suspicion) crash(first, last uint64, weight int) bool {
 	return false
 }
 
-// progress takes note of messages that were settled.
-func (s *suspicion) progress(q *spool.Queue) {
+// progress takes note of messages that were settled. It returns true if they were the
+// last that a part of the messages was sent for.
+func (s *suspicion) progress(q *spool.Queue) (acquitted bool) {
 	switch {
 	case s.crashes == 0 || q.Acked() < s.first:
 	case q.Acked() >= s.last:
+		acquitted = s.limit > 0
 		*s = suspicion{}
 	default:
 		s.first, s.alone = q.First(), 0
 	}
+	return acquitted
 }
 
 // mayProbe tells whether the suspect l may send. If not, it is scheduled again

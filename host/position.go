@@ -31,14 +31,30 @@ func (l *logger) Position() (stream string, last uint64) {
 	return l.stream.String(), l.queue.Last()
 }
 
-// goOn makes a new logger number its messages from behind held on, which its driver
-// holds of a stream that the caller gave. A number that no stream gets to is a claim
-// to ignore.
+// goOn makes a logger whose stream began in an earlier host number its messages from
+// behind held on, which its driver holds of the stream: it skips what is numbered up to
+// there. Where the caller gave the stream, the logger is new; where the spool did, a loss
+// of power has taken the last messages there, and all that are left are held. A number
+// that no stream gets to is a claim to ignore. It is called with l.mu.
 func (l *logger) goOn(held uint64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.goesOn && l.queue.Last() == 0 && held > 0 && held <= spool.MaxSkip {
-		l.queue.Skip(held)
-		l.everSent = held
+	if !l.goesOn || l.queue.Last() > l.everSent || held <= l.everSent || held > spool.MaxSkip {
+		return
+	}
+	l.settleHeld(l.queue.Last())
+	l.queue.Skip(held)
+	l.everSent = held
+}
+
+// unheldDistance is how many more messages of a stream a driver may hold, at most, than a
+// spool whose last ones a loss of power has taken.
+const unheldDistance = 1 << 32
+
+// leaveHeld is for messages that are logged before the driver says what it holds of a
+// stream that began in an earlier host: they get numbers that it does not hold. It is
+// called with l.mu.
+func (l *logger) leaveHeld() {
+	if l.goesOn {
+		l.queue.LeaveOut(unheldDistance)
+		l.everSent = l.queue.Last()
 	}
 }

@@ -191,11 +191,7 @@ func (s *spooling) take(q *spool.Queue, w *wire.WriteRequest, id uint64, limit i
 		return nil
 	})
 	if err != nil && q.Sent() > sent {
-		var seqs []uint64
-		for seq := sent + 1; seq <= q.Sent(); seq++ {
-			seqs = append(seqs, seq)
-		}
-		_, n = s.measure(q, seqs)
+		s.inspect(func() { n = q.BytesBetween(sent, q.Sent()) })
 	}
 	return n, err
 }

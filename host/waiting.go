@@ -45,14 +45,18 @@ func (l *logger) await(ctx context.Context, ok func() bool) error {
 	return nil
 }
 
+// settled tells whether nothing up to last is in the spool, and nothing was given up
+// there. It is called with l.mu.
+func (l *logger) settled(last uint64) bool { return l.queue.First() > last && !l.gaveUp }
+
 // waitSettled waits until everything that was accepted before the call is
 // settled. It returns ErrClosed if the logger has been shut down without that.
 func (l *logger) waitSettled(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	last := l.queue.Last()
-	err := l.await(ctx, func() bool { return l.queue.Acked() >= last || l.gone })
-	if err == nil && l.queue.Acked() < last {
+	err := l.await(ctx, func() bool { return l.settled(last) || l.gone })
+	if err == nil && !l.settled(last) {
 		err = logdriver.ErrClosed
 	}
 	if err != nil {

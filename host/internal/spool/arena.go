@@ -41,8 +41,9 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 type medium interface {
 	// Bytes returns the memory, of a fixed size that is a multiple of pageBytes.
 	Bytes() []byte
-	// Grow makes sure that the first n bytes can be written to.
-	Grow(n int) error
+	// Grow makes sure that the first n bytes can be written to. The first used ones
+	// could before, and are written to meanwhile.
+	Grow(used, n int) error
 	// Sync makes everything durable that was written before.
 	Sync() error
 	// Close releases the memory.
@@ -182,7 +183,7 @@ func (a *Arena) growTo(pages int) error {
 	if pages <= a.grown {
 		return ErrFull
 	}
-	if err := a.medium.Grow(pages * pageBytes); err != nil {
+	if err := a.medium.Grow(a.grown*pageBytes, pages*pageBytes); err != nil {
 		return err
 	}
 	a.grown = pages

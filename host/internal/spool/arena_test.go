@@ -22,16 +22,18 @@ import (
 type fakeMedium struct {
 	mem, durable []byte
 	limit        int // Grow fails beyond it
+	used         int // as Grow was told last
 }
 
 func newFakeMedium(pages, limit int) *fakeMedium {
-	return &fakeMedium{make([]byte, pages*pageBytes), make([]byte, pages*pageBytes), limit * pageBytes}
+	return &fakeMedium{mem: make([]byte, pages*pageBytes), durable: make([]byte, pages*pageBytes), limit: limit * pageBytes}
 }
 
 func (m *fakeMedium) Bytes() []byte { return m.mem }
 func (m *fakeMedium) Close() error  { return nil }
 func (m *fakeMedium) Sync() error   { copy(m.durable, m.mem); return nil }
-func (m *fakeMedium) Grow(n int) error {
+func (m *fakeMedium) Grow(used, n int) error {
+	m.used = used
 	if n > m.limit {
 		return unix.ENOSPC
 	}
@@ -40,7 +42,7 @@ func (m *fakeMedium) Grow(n int) error {
 
 // kill returns what the next process finds after this one was killed.
 func (m *fakeMedium) kill() *fakeMedium {
-	return &fakeMedium{slices.Clone(m.mem), slices.Clone(m.mem), m.limit}
+	return &fakeMedium{mem: slices.Clone(m.mem), durable: slices.Clone(m.mem), limit: m.limit}
 }
 
 // sectorBytes is what a disk writes whole, or not at all.
@@ -55,7 +57,7 @@ func (m *fakeMedium) powerLoss(kept func(sector int) bool) *fakeMedium {
 			copy(mem[s*sectorBytes:(s+1)*sectorBytes], m.mem[s*sectorBytes:])
 		}
 	}
-	return &fakeMedium{mem, slices.Clone(mem), m.limit}
+	return &fakeMedium{mem: mem, durable: slices.Clone(mem), limit: m.limit}
 }
 
 // losing returns what powerLoss asks: whether a sector is kept. Whole pages are, or

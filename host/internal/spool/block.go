@@ -34,7 +34,7 @@ type Block interface {
 	// Settled takes note that everything up to seq is settled.
 	Settled(seq uint64)
 	// Dropped takes note that the messages from first up to the block's own were
-	// dropped on purpose.
+	// dropped on purpose, or never were.
 	Dropped(first uint64)
 	// Free gives the block back.
 	Free()

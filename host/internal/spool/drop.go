@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/logplug/logplug/shared/logdriver"
@@ -10,10 +11,13 @@ import (
 // Dropped is what DropOldest removed, with what it had removed in the same place
 // before.
 type Dropped struct {
-	// First and Last are the sequences.
+	// First and Last are the sequences. Of those between them, some may have been
+	// missing before.
 	First, Last uint64
-	// Bytes is the encoded size.
-	Bytes uint64
+	// Messages is the number of messages, Bytes their encoded size.
+	Messages, Bytes uint64
+
+	left uint64 // as First, but for what was left out before
 }
 
 // DropOldest removes the oldest block of messages of which none was sent, and
@@ -33,37 +37,52 @@ func (q *Queue) DropOldest(mark func(Dropped) *logdriver.Message) (messages uint
 		d, marks = *q.chunks[i].dropped, 0
 		i++
 	}
-	if i >= len(q.chunks) {
+	end := q.blockEnd(i)
+	for _, c := range q.chunks[i:end] {
+		messages, bytes = messages+uint64(c.count), bytes+len(c.buf)-c.off
+	}
+	if messages == 0 {
 		return 0, 0, 0, nil
 	}
-	victim := q.chunks[i]
-	messages, bytes = uint64(victim.count), len(victim.buf)-victim.off
 	if d.First == 0 {
-		d.First = victim.first
+		d.First = q.chunks[i].first
+		d.left = cmp.Or(q.chunks[i].left, d.First)
 	}
-	d.Last, d.Bytes = victim.end()-1, d.Bytes+uint64(bytes)
-	q.remove(start, i+1)
+	d.Last, d.Messages, d.Bytes = q.chunks[end-1].end()-1, d.Messages+messages, d.Bytes+uint64(bytes)
+	q.remove(start, end)
 	if err := Guard(func() error { return q.insert(start, d, mark(d)) }); err != nil {
 		return messages, bytes, marks - 1, err
 	}
 	return messages, bytes, marks, nil
 }
 
-// firstUnsent returns the index of the first chunk behind the cursor of which
+// firstUnsent returns the index of the first chunk behind the cursor in whose block
 // nothing was sent.
 func (q *Queue) firstUnsent() int {
 	if !q.Unsent() {
 		return len(q.chunks)
 	}
 	if c := q.chunks[q.cur]; q.curSeq > c.first || q.curOff > c.off {
-		return q.cur + 1
+		return q.blockEnd(q.cur)
 	}
 	return q.cur
 }
 
+// blockEnd returns the index behind the chunks from i on that are in one block. They
+// are dropped together: a block that stays would bring those back after a crash that
+// were dropped alone.
+func (q *Queue) blockEnd(i int) int {
+	end := i
+	for end < len(q.chunks) && q.chunks[end].block == q.chunks[i].block {
+		end++
+	}
+	return end
+}
+
 // remove drops the chunks from i up to j, of which nothing was sent.
 func (q *Queue) remove(i, j int) {
-	for _, c := range q.chunks[i:j] {
+	for k := i; k < j; k = q.blockEnd(k) {
+		c := q.chunks[k]
 		c.block.Settled(c.first - 1) // as it was: a fault must come before anything changes
 	}
 	for _, c := range q.chunks[i:j] {
@@ -82,8 +101,8 @@ func (q *Queue) insert(i int, d Dropped, m *logdriver.Message) error {
 	if err != nil {
 		return err
 	}
-	c.dropped = &d
-	c.block.Dropped(d.First)
+	c.dropped, c.left = &d, d.left
+	c.block.Dropped(d.left)
 	q.count++
 	q.bytes += size
 	q.chunks = slices.Insert(q.chunks, i, c)

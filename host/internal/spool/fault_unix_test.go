@@ -87,6 +87,35 @@ func TestMarkThatCannotBeWritten(t *testing.T) {
 	}
 }
 
+// TestAppendBehindWhatWasDropped at the end, without a mark: the number that is next
+// goes where it belongs.
+func TestAppendBehindWhatWasDropped(t *testing.T) {
+	t.Parallel()
+	store := &faultyStore{}
+	q := New(store, Stream{1})
+	defer q.Release()
+	push := func(size int) {
+		if _, _, err := appendTo(q, &logdriver.Message{Line: make([]byte, size)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var w wire.WriteRequest
+	push(minChunkBytes / 2)
+	q.Take(&w, 7, 1<<20, true, q.Last())
+	w.Free()
+	push(minChunkBytes)
+	store.faulty = true
+	if n, _, _, err := q.DropOldest(func(Dropped) *logdriver.Message { return logdriver.NewMessage() }); n != 1 || err == nil {
+		t.Fatalf("%d messages were dropped: %v", n, err)
+	}
+	store.faulty = false
+	push(1)
+	q.Take(&w, 7, 1<<20, true, q.Last())
+	if got := decode(t, &w); len(got) != 1 || got[0].seq != 3 {
+		t.Errorf("sent %v, want message 3", got)
+	}
+}
+
 // faultyStore is Memory whose new blocks cannot be written to, if it is faulty.
 type faultyStore struct {
 	Memory

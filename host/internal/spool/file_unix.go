@@ -15,7 +15,10 @@ import (
 type file struct {
 	f     *os.File
 	mem   []byte
-	grown int
+	grown int // by this process
+
+	// allocate takes room on the disk. Where it is unix.EOPNOTSUPP, writing does.
+	allocate func(f *os.File, off, n int64) error
 }
 
 func mapFile(path string, limit int) (medium, error) {
@@ -47,18 +50,25 @@ func mapOpened(f *os.File, limit int) (*file, error) {
 	if err != nil {
 		return nil, fmt.Errorf("map %s: %w", f.Name(), err)
 	}
-	return &file{f: f, mem: mem}, nil
+	return &file{f: f, mem: mem, allocate: allocate}, nil
 }
 
 func (m *file) Bytes() []byte { return m.mem }
 
 // Grow takes room on the disk, because running out of it when mapped memory is
-// written to would end the process.
-func (m *file) Grow(n int) error {
+// written to would end the process. At first it takes again what an earlier process
+// had, lest a copy of the file has holes there; but writing must leave alone what is in
+// use: it would undo what is written through the memory meanwhile.
+func (m *file) Grow(used, n int) error {
 	if n <= m.grown {
 		return nil
 	}
-	if err := allocate(m.f, int64(m.grown), int64(n-m.grown)); err != nil {
+	err := m.allocate(m.f, int64(m.grown), int64(n-m.grown))
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		from := max(m.grown, used)
+		err = touch(m.f, int64(from), int64(n-from))
+	}
+	if err != nil {
 		return fmt.Errorf("take %d bytes for %s: %w", n-m.grown, m.f.Name(), err)
 	}
 	m.grown = n

@@ -3,6 +3,7 @@
 package spool
 
 import (
+	"cmp"
 	"encoding/binary"
 
 	"github.com/logplug/logplug/shared/logdriver"
@@ -22,6 +23,9 @@ const (
 // Ack removes from the front, Rewind takes the cursor back to the front. An
 // empty queue holds no buffer.
 //
+// Sequences grow and may leave out numbers, also the last ones: of messages that were
+// dropped, or that a crash has taken.
+//
 // A Queue is not safe for concurrent use. Use New to make one.
 type Queue struct {
 	store  Store
@@ -36,6 +40,7 @@ type Queue struct {
 	bytes int
 	next  uint64 // the sequence of the next message
 	acked uint64 // everything up to it is settled
+	left  uint64 // the first sequence that LeaveOut has left out right before next; 0 if none
 }
 
 // chunk holds consecutive entries in a block.
@@ -46,6 +51,7 @@ type chunk struct {
 	count int    // entries that are left
 	off   int    // where they begin
 
+	left    uint64   // the first of those sequences right before first that are left out on purpose; 0 if none
 	dropped *Dropped // set if it stands for messages that were dropped
 }
 
@@ -57,9 +63,22 @@ func New(store Store, stream Stream) *Queue {
 	return &Queue{store: store, stream: stream, next: 1, curSeq: 1}
 }
 
-// Skip makes the first message get the sequence after seq; up to it everything is
-// settled. It is MaxSkip at most, and the queue must not have had messages.
-func (q *Queue) Skip(seq uint64) { q.next, q.curSeq, q.acked = seq+1, seq+1, seq }
+// Skip makes the next message get the sequence after seq; up to it everything is
+// settled. It is MaxSkip at most, not below Last, and the queue must be empty.
+func (q *Queue) Skip(seq uint64) { q.next, q.curSeq, q.acked, q.left = seq+1, seq+1, seq, 0 }
+
+// LeaveOut makes the next message get a sequence that is n higher. After a crash those
+// between do not count as missing. It does nothing where sequences would run out.
+func (q *Queue) LeaveOut(n uint64) {
+	if q.Last() > MaxSkip-n {
+		return
+	}
+	q.left = cmp.Or(q.left, q.next)
+	q.next += n
+	if len(q.chunks) == 0 {
+		q.Rewind()
+	}
+}
 
 // Count returns the number of messages kept.
 func (q *Queue) Count() uint64 { return q.count }
@@ -70,10 +89,11 @@ func (q *Queue) Bytes() int { return q.bytes }
 // Last returns the sequence of the message appended last, 0 before the first.
 func (q *Queue) Last() uint64 { return q.next - 1 }
 
-// Acked returns the sequence up to which everything is settled.
+// Acked returns the sequence up to which everything was said to be settled. What is
+// left out behind it does not count: First tells where messages are.
 func (q *Queue) Acked() uint64 { return q.acked }
 
-// Sent returns the sequence before the cursor.
+// Sent returns the sequence before the cursor: behind Take, of the message taken last.
 func (q *Queue) Sent() uint64 { return q.curSeq - 1 }
 
 // First returns the sequence of the oldest message kept, or of the next one to
@@ -86,7 +106,10 @@ func (q *Queue) First() uint64 {
 }
 
 // Unsent tells whether there are messages behind the cursor.
-func (q *Queue) Unsent() bool { return q.curSeq < q.next }
+func (q *Queue) Unsent() bool {
+	n := len(q.chunks)
+	return n > 0 && q.curSeq < q.chunks[n-1].end()
+}
 
 // Append adds m, of size n, and returns its sequence and its encoded size. The
 // error is ErrFull, or says what is wrong with the store; m is not added then.
@@ -105,23 +128,25 @@ func (q *Queue) Append(m *logdriver.Message, n wire.Measured) (seq uint64, size 
 // add encodes m, of size n, at the end of c, which has room for it even if it is
 // checked.
 func (c *chunk) add(m *logdriver.Message, n wire.Measured) (size int) {
-	before := len(c.buf)
+	buf := c.buf
 	if seed, checked := c.block.Check(); checked {
-		c.buf = n.AppendCheckedEntry(c.buf, m, seed)
+		buf = n.AppendCheckedEntry(buf, m, seed)
 	} else {
-		c.buf = n.AppendEntry(c.buf, m)
+		buf = n.AppendEntry(buf, m)
 	}
-	c.count++
-	c.block.Appended(c.end() - 1)
-	return len(c.buf) - before
+	c.block.Appended(c.end())
+	size = len(buf) - len(c.buf)
+	c.buf, c.count = buf, c.count+1 // after all that may fault
+	return size
 }
 
-// tail returns the last chunk if size more bytes fit, else a new one.
+// tail returns the last chunk if size more bytes fit and nothing is left out behind it,
+// else a new one.
 func (q *Queue) tail(size int) (*chunk, error) {
 	want := minChunkBytes
 	if n := len(q.chunks); n > 0 {
 		c := q.chunks[n-1]
-		if cap(c.buf)-len(c.buf) >= size {
+		if c.end() == q.next && cap(c.buf)-len(c.buf) >= size {
 			return c, nil
 		}
 		want = min(2*cap(c.buf), maxChunkBytes)
@@ -129,6 +154,10 @@ func (q *Queue) tail(size int) (*chunk, error) {
 	c, err := q.alloc(q.next, want, size)
 	if err != nil {
 		return nil, err
+	}
+	if q.left > 0 {
+		c.block.Dropped(q.left)
+		c.left, q.left = q.left, 0
 	}
 	q.chunks = append(q.chunks, c)
 	return c, nil
@@ -151,27 +180,32 @@ func (q *Queue) Take(w *wire.WriteRequest, logger uint64, limit int, force bool,
 	if q.Unsent() && !q.chunks[q.cur].lends() {
 		w.Reserve(max(0, min(limit, q.unsentBytes())))
 	}
-	for q.Unsent() && q.curSeq <= last {
-		c := q.chunks[q.cur]
-		if q.curSeq == c.end() {
-			next := q.chunks[q.cur+1]
-			q.cur, q.curOff, q.curSeq = q.cur+1, next.off, next.first
-			continue
+	for q.Unsent() {
+		at, off, seq := q.ahead()
+		if seq > last {
+			break
 		}
-		if q.curSeq < c.first {
-			q.curSeq = c.first // what was dropped before it needs no sending
-			continue
-		}
-		entries, n := c.cut(q.curOff, q.curSeq, last, limit-taken, force && taken == 0)
+		c := q.chunks[at]
+		entries, n := c.cut(off, seq, last, limit-taken, force && taken == 0)
 		if n == 0 {
 			break
 		}
-		c.put(w, logger, q.curSeq, q.curOff, entries)
+		c.put(w, logger, seq, off, entries)
 		taken += len(entries)
-		q.curOff += len(entries)
-		q.curSeq += n
+		q.cur, q.curOff, q.curSeq = at, off+len(entries), seq+n
 	}
 	return taken
+}
+
+// ahead returns where the first message behind the cursor is, of which there is one.
+// The cursor itself stays before what is left out there until the message is taken,
+// lest that looks as if it was sent.
+func (q *Queue) ahead() (at, off int, seq uint64) {
+	if q.curSeq < q.chunks[q.cur].end() {
+		return q.cur, q.curOff, q.curSeq
+	}
+	at = q.cur + 1
+	return at, q.chunks[at].off, q.chunks[at].first
 }
 
 // lentBytes is the size from which entries are lent rather than copied.

@@ -170,24 +170,38 @@ func Restore(store Store, runs []Run) (q *Queue, lost uint64) {
 	q.acked = runs[0].First - 1
 	for i := range runs {
 		r := &runs[i]
-		if i > 0 {
+		switch {
+		case i == 0:
+			lost += r.Damaged
+		case r.First > q.next:
 			gap := r.First - q.next
 			lost += gap - min(gap, r.Dropped)
-		} else {
-			lost += r.Damaged
 		}
-		if r.Count == 0 {
-			q.next = r.First
-			r.block.Free()
-			continue
-		}
-		q.chunks = append(q.chunks, &chunk{block: r.block, buf: r.buf, first: r.First, count: r.Count, off: r.off})
-		q.next = r.First + uint64(r.Count)
-		q.count += uint64(r.Count)
-		q.bytes += len(r.buf) - r.off
+		q.restore(r)
 	}
 	q.Rewind()
 	return q, lost
+}
+
+// restore adds the messages of r. It leaves out what the queue has: where a loss of power
+// has brought dropped messages back, what tells that they were dropped is in their way.
+func (q *Queue) restore(r *Run) {
+	c := &chunk{block: r.block, buf: r.buf, first: r.First, count: r.Count, off: r.off}
+	if r.Count == 0 || c.end() <= q.next {
+		q.next = max(q.next, r.First)
+		r.block.Free()
+		return
+	}
+	if r.First < q.next {
+		c.drop(q.next - 1)
+	}
+	if r.Dropped > 0 {
+		c.left = r.First - r.Damaged - r.Dropped
+	}
+	q.chunks = append(q.chunks, c)
+	q.next = c.end()
+	q.count += uint64(c.count)
+	q.bytes += len(c.buf) - c.off
 }
 
 // Discard frees the blocks of runs that nobody will deliver, and returns how
