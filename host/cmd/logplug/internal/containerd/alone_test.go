@@ -308,3 +308,35 @@ func TestLeftoverBehindAnother(t *testing.T) {
 		}
 	}
 }
+
+// TestLeftoverWithoutItsDriver: what a serve cannot deliver, because it lacks the driver that a
+// container's URI named, is there for one that has it.
+func TestLeftoverWithoutItsDriver(t *testing.T) {
+	long(t)
+	t.Parallel()
+	b := newBench(t)
+	drivers := t.TempDir()
+	if err := os.Link(filepath.Join(programs, "drivers", "logplug-driver-sink"), filepath.Join(drivers, "logplug-driver-rare")); err != nil {
+		t.Fatal(err)
+	}
+	parameters, out, hang := sink(t)
+	parameters[0] = "driver=rare"
+	c := b.alone("rare", append(parameters, "plugin-dir="+drivers)...)
+	if _, err := c.out.WriteString("one\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.end(); err != nil {
+		t.Error(err)
+	}
+	if err := os.Remove(hang); err != nil {
+		t.Fatal(err)
+	}
+	s := b.serve()
+	poll(t, "a serve without the driver to see it", func() bool { return strings.Contains(s.output(), "driver that is not there") })
+	s.stop()
+	b.serve("--plugin-dir", drivers)
+	poll(t, "what is left", func() bool {
+		text, _ := os.ReadFile(out)
+		return string(text) == "1 one\n"
+	})
+}

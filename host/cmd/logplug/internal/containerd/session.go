@@ -84,8 +84,11 @@ func Open(ctx context.Context, cfg Config) (*Session, error) {
 	return s, nil
 }
 
+// ClaimLimit is for how long Open waits for the job before.
+func (c *Config) ClaimLimit() time.Duration { return c.CloseTimeout + claimGrace }
+
 func claim(ctx context.Context, cfg *Config) (*jobs.Claim, error) {
-	ctx, cancel := context.WithTimeout(ctx, cfg.CloseTimeout+claimGrace)
+	ctx, cancel := context.WithTimeout(ctx, cfg.ClaimLimit())
 	defer cancel()
 	tick := time.NewTicker(claimRetry)
 	defer tick.Stop()
