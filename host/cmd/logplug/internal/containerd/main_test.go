@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/logplug/logplug/host/internal/engine"
+	"github.com/logplug/logplug/host/internal/filelock"
 )
 
 // programs is the directory with what the tests run, built once: it looks as an
@@ -144,6 +146,29 @@ func (b *bench) logs(id string) (stdout, stderr string) {
 		b.t.Fatalf("logplug logs %s: %v: %s", id, err, errs.String())
 	}
 	return out.String(), errs.String()
+}
+
+// deliver has a serve deliver what a logger that worked alone, and has ended, left because its
+// driver took too long.
+func (b *bench) deliver(id string) {
+	b.t.Helper()
+	dir := filepath.Join(b.state, "spools", id)
+	lock, err := filelock.Acquire(filepath.Join(dir, "lock")) // it may not be quite at its end
+	if errors.Is(err, fs.ErrNotExist) {
+		return // nothing is left
+	}
+	if err == nil {
+		err = lock.Close()
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	s := b.serve()
+	poll(b.t, "what is left of "+id, func() bool {
+		_, err := os.Stat(dir)
+		return errors.Is(err, fs.ErrNotExist)
+	})
+	s.stop()
 }
 
 // server is a logplug serve.

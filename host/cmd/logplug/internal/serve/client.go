@@ -13,10 +13,13 @@ import (
 	"github.com/logplug/logplug/host/cmd/logplug/internal/carry"
 	"github.com/logplug/logplug/host/cmd/logplug/internal/containerd"
 	"github.com/logplug/logplug/host/cmd/logplug/internal/handover"
+	"github.com/logplug/logplug/shared/wire"
 	"golang.org/x/sys/unix"
 )
 
-var errNotTaken = errors.New("the client does not want to be served any more")
+// errNotTaken ends a connection without a refusal: its client does not want to be served any
+// more, or is to look for another logplug.
+var errNotTaken = errors.New("the container is not taken")
 
 // client serves one connection.
 func (s *Server) client(conn *net.UnixConn) {
@@ -24,6 +27,7 @@ func (s *Server) client(conn *net.UnixConn) {
 	session, label, err := s.admit(conn)
 	switch {
 	case errors.Is(err, errNotTaken):
+		s.cfg.Logger.Debug("a container is not taken", "container", label, "error", err)
 	case err != nil:
 		s.cfg.Logger.Error("a container is not logged", "container", label, "error", err)
 		text := append([]byte{handover.Refused}, err.Error()...)
@@ -65,13 +69,22 @@ func (s *Server) admit(conn *net.UnixConn) (session *containerd.Session, label s
 	session, err = containerd.Open(ctx, cfg)
 	if err != nil {
 		discard(&cfg)
-		return nil, label, err
+		return nil, label, s.refusal(err)
 	}
 	if err := s.agree(conn, session); err != nil {
 		session.Abandon()
 		return nil, label, errNotTaken
 	}
 	return session, label, nil
+}
+
+// refusal is why a log could not be opened. What another logplug may well succeed in is no
+// reason to refuse a container: its client tries again, or works alone.
+func (s *Server) refusal(err error) error {
+	if s.ctx.Err() != nil || errors.Is(err, wire.ErrUnavailable) {
+		return fmt.Errorf("%w: %w", errNotTaken, err)
+	}
+	return err
 }
 
 // checkPeer refuses clients of other users, and returns the process's number.
