@@ -3,11 +3,17 @@
 package containerd_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/logplug/logplug/host/cmd/logplug/internal/carry"
+	"github.com/logplug/logplug/host/cmd/logplug/internal/handover"
+	"golang.org/x/sys/unix"
 )
 
 var relayProgram = []string{"logplug-containerd"}
@@ -64,4 +70,110 @@ func TestServeStoppedWhileOpening(t *testing.T) {
 	b.deliver("twice")
 	out, _ := b.logs("twice")
 	compare(t, "the log", out, "run 0\nrun 1\n")
+}
+
+// briefRelay makes the test's program, with a socket's path, a relay that hands over the
+// files behind its standard ones and ends as if it were killed before it says Go.
+const briefRelay = "LOGPLUG_TEST_BRIEF_RELAY"
+
+func handOverOnly(socket string) (code int) {
+	if err := tryHandOver(socket); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+func tryHandOver(socket string) error {
+	const first = 3
+	files := []int{first, first + 1}
+	if os.Getenv(briefRelay+"_CARRY") != "" {
+		files = append(files, first+2)
+	}
+	request := handover.Request{ID: "brief", Namespace: "default", Settings: []string{"driver", "jsonfile"}}
+	packet, err := request.Marshal()
+	if err != nil {
+		return err
+	}
+	fd, err := handover.Dial(socket)
+	if err != nil {
+		return err
+	}
+	if err := handover.Send(fd, packet, files...); err != nil {
+		return err
+	}
+	answer, _, err := handover.Receive(fd, make([]byte, 1024))
+	if err == nil && answer[0] != handover.Ready {
+		err = fmt.Errorf("the answer is %q", answer)
+	}
+	return err
+}
+
+// handOver hands the pipes of a container over in a process that ends at once, and returns the
+// end that the container writes to. carried are other files.
+func (b *bench) handOver(carried ...*os.File) (out *os.File) {
+	b.t.Helper()
+	outR, out := pipe(b.t)
+	errR, errW := pipe(b.t)
+	self, err := os.Executable()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	cmd := exec.Command(self)
+	cmd.ExtraFiles = append([]*os.File{outR, errR}, carried...)
+	cmd.Env = append(os.Environ(), briefRelay+"="+b.sock)
+	if len(carried) > 0 {
+		cmd.Env = append(cmd.Env, briefRelay+"_CARRY=1")
+	}
+	if text, err := cmd.CombinedOutput(); err != nil {
+		b.t.Fatalf("%v: %s", err, text)
+	}
+	for _, f := range []*os.File{outR, errR, errW} {
+		if err := f.Close(); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	return out
+}
+
+// TestRelayKilledBeforeGo: serve goes on with a container that was logged before, whose pipes
+// nobody else has. One that is just starting it lets go.
+func TestRelayKilledBeforeGo(t *testing.T) {
+	long(t)
+	t.Parallel()
+	for _, running := range []bool{true, false} {
+		b := newBench(t)
+		b.serve()
+		var carried []*os.File
+		if running {
+			f, err := carry.Create(1000)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			fd, err := unix.Dup(f.FD())
+			if err != nil {
+				t.Fatal(err)
+			}
+			carried = append(carried, os.NewFile(uintptr(fd), "carry"))
+		}
+		out := b.handOver(carried...)
+		if !running {
+			poll(t, "the pipe to be closed", func() bool {
+				_, err := out.WriteString("one\n")
+				return errors.Is(err, syscall.EPIPE)
+			})
+			continue
+		}
+		if _, err := out.WriteString("one\n"); err != nil {
+			t.Fatal(err)
+		}
+		if err := out.Close(); err != nil {
+			t.Fatal(err)
+		}
+		b.ended("brief")
+		if got, _ := b.logs("brief"); got != "one\n" {
+			t.Errorf("the log has %q", got)
+		}
+	}
 }

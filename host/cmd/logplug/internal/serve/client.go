@@ -49,10 +49,11 @@ func (s *Server) admit(conn *net.UnixConn) (session *containerd.Session, label s
 	case <-s.ctx.Done():
 		return nil, "", errNotTaken
 	}
-	peer, err := checkPeer(conn)
+	peer, err := openPeer(conn)
 	if err != nil {
 		return nil, "", err
 	}
+	defer peer.close()
 	_ = conn.SetDeadline(time.Now().Add(requestTimeout)) // fails on a closed connection, as reading will
 	request, files, err := receive(conn)
 	if err != nil {
@@ -63,7 +64,7 @@ func (s *Server) admit(conn *net.UnixConn) (session *containerd.Session, label s
 	if err != nil {
 		return nil, label, err
 	}
-	cfg.PID = peer
+	cfg.PID = peer.pid
 	ctx, cancel := context.WithTimeout(s.ctx, openTimeout)
 	defer cancel()
 	session, err = containerd.Open(ctx, cfg)
@@ -71,7 +72,8 @@ func (s *Server) admit(conn *net.UnixConn) (session *containerd.Session, label s
 		discard(&cfg)
 		return nil, label, s.refusal(err)
 	}
-	if err := s.agree(conn, session); err != nil {
+	running := len(files) == handover.MaxFiles
+	if err := s.agree(conn, session); err != nil && !(running && peer.dead()) {
 		session.Abandon()
 		return nil, label, errNotTaken
 	}
@@ -85,24 +87,6 @@ func (s *Server) refusal(err error) error {
 		return fmt.Errorf("%w: %w", errNotTaken, err)
 	}
 	return err
-}
-
-// checkPeer refuses clients of other users, and returns the process's number.
-func checkPeer(conn *net.UnixConn) (pid int, err error) {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return 0, err
-	}
-	cerr := raw.Control(func(fd uintptr) {
-		if err = handover.CheckPeer(int(fd)); err != nil {
-			return
-		}
-		var peer *unix.Ucred
-		if peer, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
-			pid = int(peer.Pid)
-		}
-	})
-	return pid, errors.Join(cerr, err)
 }
 
 // receive returns a request with its files. A client that sends none wanted to know
@@ -167,7 +151,9 @@ func discard(cfg *containerd.Config) {
 	}
 }
 
-// agree tells the client that its pipes are wanted, and waits for its Go.
+// agree tells the client that its pipes are wanted, and waits for its Go. A client that
+// was killed before, of a container that was logged already, says neither yes nor no,
+// and nobody else can take the pipes.
 func (s *Server) agree(conn *net.UnixConn, session *containerd.Session) error {
 	_ = conn.SetDeadline(time.Now().Add(requestTimeout))
 	if _, _, err := conn.WriteMsgUnix([]byte{handover.Ready}, unix.UnixRights(session.CarryFD()), nil); err != nil {
