@@ -71,7 +71,8 @@ const (
 )
 
 // Open claims the container's job and opens its log. A job of that id that is coming to
-// its end is waited for: the container was started again, or another process logged it.
+// its end is waited for: the container was started again, or another process logged it. So
+// is a log that is in use.
 func Open(ctx context.Context, cfg Config) (*Session, error) {
 	s := &Session{cfg: cfg, carry: cfg.Carry}
 	var err error
@@ -126,7 +127,10 @@ func (s *Session) open(ctx context.Context) (err error) {
 		s.carry.Renew()
 	}
 	info.Stream = s.carry.Stream()
-	if s.logger, err = s.cfg.Host.Open(ctx, s.cfg.Job.Driver, info); err != nil {
+	s.logger, err = s.cfg.openLog(ctx, func(ctx context.Context) (host.Logger, error) {
+		return s.cfg.Host.Open(ctx, s.cfg.Job.Driver, info)
+	})
+	if err != nil {
 		return err
 	}
 	if s.cfg.Carry == nil {
