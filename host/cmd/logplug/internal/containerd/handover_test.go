@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -176,4 +177,38 @@ func TestRelayKilledBeforeGo(t *testing.T) {
 			t.Errorf("the log has %q", got)
 		}
 	}
+}
+
+// TestUnwrittenEnd: an id can be used again once the record of its container's end, which could
+// not be written at first, can be.
+func TestUnwrittenEnd(t *testing.T) {
+	long(t)
+	t.Parallel()
+	b := newBench(t)
+	s := b.serve("--close-timeout", "1s")
+	records := filepath.Join(b.state, "jobs")
+	for i := range 2 {
+		c := b.start("again", relayProgram, nil, nil, "driver=jsonfile")
+		c.awaitReady()
+		if i == 0 { // a file in place of the directory
+			if err := errors.Join(os.Rename(records, records+".away"), os.WriteFile(records, nil, 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := fmt.Fprintf(c.out, "run %d\n", i); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.end(); err != nil {
+			t.Error(err)
+		}
+		if i == 0 {
+			poll(t, "the record not to be written", func() bool { return strings.Contains(s.output(), "is not complete") })
+			if err := errors.Join(os.Remove(records), os.Rename(records+".away", records)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	b.ended("again")
+	out, _ := b.logs("again")
+	compare(t, "the log", out, "run 0\nrun 1\n")
 }

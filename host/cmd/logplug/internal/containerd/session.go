@@ -112,7 +112,7 @@ func (s *Session) refuse(why error) error {
 	if s.carry != nil && s.cfg.Carry == nil {
 		_ = s.carry.Close()
 	}
-	return s.claim.Finish(1, "not logged: "+why.Error(), "")
+	return settle(func() error { return s.claim.Finish(1, "not logged: "+why.Error(), "") })
 }
 
 func (s *Session) open(ctx context.Context) (err error) {
@@ -255,7 +255,7 @@ func (s *Session) Abandon() {
 		_ = p.Close()
 	}
 	_ = s.carry.Close()
-	_ = s.claim.Abandon() // the id may be claimed again, whatever this says
+	_ = settle(s.claim.Abandon) // the log is not the container's, whatever this says
 }
 
 // Interrupt makes Log return: what it has not accepted stays in the carry file.
@@ -279,7 +279,7 @@ func (s *Session) Close(ended bool) error {
 	}
 	err = s.carry.Close()
 	if ended {
-		err = errors.Join(err, s.claim.Finish(0, strings.Join(trouble, "; "), ""))
+		err = errors.Join(err, settle(func() error { return s.claim.Finish(0, strings.Join(trouble, "; "), "") }))
 	}
 	for _, t := range trouble {
 		err = errors.Join(err, errors.New(t))
