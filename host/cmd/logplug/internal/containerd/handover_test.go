@@ -5,12 +5,14 @@ package containerd_test
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/logplug/logplug/host/cmd/logplug/internal/carry"
 	"github.com/logplug/logplug/host/cmd/logplug/internal/handover"
@@ -211,4 +213,73 @@ func TestUnwrittenEnd(t *testing.T) {
 	b.ended("again")
 	out, _ := b.logs("again")
 	compare(t, "the log", out, "run 0\nrun 1\n")
+}
+
+// TestServeThatNeverTakes: a container is logged alone when a serve is there for longer than
+// takeover and takes it no more than one that is not.
+func TestServeThatNeverTakes(t *testing.T) {
+	long(t)
+	t.Parallel()
+	b := newBench(t)
+	l, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: b.sock, Net: "unixpacket"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c := b.start("ignored", relayProgram, nil, nil, "driver=jsonfile", "takeover=300ms")
+	if err := takeOnce(l); err != nil {
+		t.Fatal(err)
+	}
+	c.awaitReady()
+	go func() {
+		for { // each connection ends without an answer
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			conn.Close()
+		}
+	}()
+	c.awaitAlone()
+	if _, err := c.out.WriteString("one\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.end(); err != nil {
+		t.Error(err)
+	}
+	b.deliver("ignored")
+	out, _ := b.logs("ignored")
+	compare(t, "the log", out, "one\n")
+}
+
+// takeOnce takes a container as serve does, and is gone then.
+func takeOnce(l *net.UnixListener) error {
+	if err := l.SetDeadline(time.Now().Add(waitLimit)); err != nil {
+		return err
+	}
+	conn, err := l.AcceptUnix()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	f, err := carry.Create(1000)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	buf := make([]byte, handover.MaxPacket)
+	if err := conn.SetDeadline(time.Now().Add(waitLimit)); err != nil {
+		return err
+	}
+	if _, err := conn.Read(buf); err != nil { // the files are closed by the kernel
+		return err
+	}
+	if _, _, err := conn.WriteMsgUnix([]byte{handover.Ready}, unix.UnixRights(f.FD()), nil); err != nil {
+		return err
+	}
+	n, err := conn.Read(buf)
+	if err == nil && (n != 1 || buf[0] != handover.Go) {
+		err = fmt.Errorf("the answer is %q", buf[:n])
+	}
+	return errors.Join(err, l.SetDeadline(time.Time{}))
 }
