@@ -116,8 +116,20 @@ func (b *bench) uri(parameters ...string) string {
 	return "binary://" + filepath.Join(programs, "logplug-containerd") + "?" + strings.Join(all, "&")
 }
 
+// logplug runs a command that ends by itself.
 func (b *bench) logplug(args ...string) *exec.Cmd {
-	return exec.Command(filepath.Join(programs, "logplug"), append([]string{"--state-dir", b.state}, args...)...)
+	return exec.CommandContext(limited(b.t), filepath.Join(programs, "logplug"), b.args(args...)...)
+}
+
+func (b *bench) args(args ...string) []string {
+	return append([]string{"--state-dir", b.state}, args...)
+}
+
+// limited returns a context that ends when something takes too long.
+func limited(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
+	t.Cleanup(cancel)
+	return ctx
 }
 
 // ended waits until the log of a container is complete.
@@ -186,7 +198,7 @@ type server struct {
 func (b *bench) serve(args ...string) *server {
 	b.t.Helper()
 	s := &server{b: b, errs: &bytes.Buffer{}, done: make(chan error, 1)}
-	s.cmd = b.logplug(append([]string{"serve", "--socket", b.sock}, args...)...)
+	s.cmd = exec.Command(filepath.Join(programs, "logplug"), b.args(append([]string{"serve", "--socket", b.sock}, args...)...)...)
 	_ = os.Remove(b.sock)
 	out, err := os.Create(b.sock + ".out")
 	if err != nil {
@@ -239,7 +251,7 @@ func (s *server) wait() {
 func payload(t testing.TB, args ...string) (stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	cmd := exec.Command(filepath.Join(programs, "payload"), args...)
+	cmd := exec.CommandContext(limited(t), filepath.Join(programs, "payload"), args...)
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
 		t.Fatal(err)
