@@ -283,3 +283,51 @@ func takeOnce(l *net.UnixListener) error {
 	}
 	return errors.Join(err, l.SetDeadline(time.Time{}))
 }
+
+// TestServeKilledWhileClosing: a container whose end its process was told of has ended for the
+// next serve, too, when that has delivered what is left.
+func TestServeKilledWhileClosing(t *testing.T) {
+	long(t)
+	t.Parallel()
+	b := newBench(t)
+	s := b.serve("--close-timeout", "1m")
+	parameters, out, hang := sink(t)
+	c := b.start("closing", relayProgram, nil, nil, parameters...)
+	c.awaitReady()
+	if _, err := c.out.WriteString("one\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.end(); err != nil {
+		t.Error(err)
+	}
+	addMissing(t, filepath.Join(b.state, "ended", "closing"), "a line")
+	s.kill()
+	if err := os.Remove(hang); err != nil {
+		t.Fatal(err)
+	}
+	b.serve()
+	b.ended("closing")
+	if text, err := os.ReadFile(out); err != nil || !strings.HasSuffix(string(text), "1 one\n") {
+		t.Errorf("the driver has %q, %v", text, err)
+	}
+	if job := b.job("closing"); !strings.Contains(job, `"exitCode": 0`) || !strings.Contains(job, `"trouble": "a line"`) {
+		t.Errorf("the record says: %s", job)
+	}
+	poll(t, "the note to be removed", func() bool {
+		left, err := os.ReadDir(filepath.Join(b.state, "ended"))
+		return err == nil && len(left) == 0
+	})
+}
+
+// addMissing adds to the note of a container's end what is missing in its log.
+func addMissing(t *testing.T, note, what string) {
+	t.Helper()
+	f, err := os.OpenFile(note, os.O_APPEND|os.O_WRONLY, 0)
+	if err == nil {
+		_, err = f.WriteString(what)
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}

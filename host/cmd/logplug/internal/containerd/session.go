@@ -43,6 +43,11 @@ type Config struct {
 	// Fresh makes the session log under a new stream of numbers, because it is
 	// not the host of the earlier reader that logs.
 	Fresh bool
+	// Ended tells that the job is one of Ended: it stays as it was if its log cannot be
+	// opened, and nothing else of its id is waited for.
+	Ended bool
+	// Missing is what an earlier process found to be missing in the log.
+	Missing string
 	// CloseTimeout bounds how long the driver may take at the end.
 	CloseTimeout time.Duration
 }
@@ -95,7 +100,7 @@ func claim(ctx context.Context, cfg *Config) (*jobs.Claim, error) {
 	defer tick.Stop()
 	for {
 		c, err := cfg.Store.Claim(cfg.Job)
-		if running := (*jobs.RunningError)(nil); !errors.As(err, &running) {
+		if running := (*jobs.RunningError)(nil); cfg.Ended || !errors.As(err, &running) {
 			return c, err
 		}
 		select {
@@ -112,7 +117,10 @@ func (s *Session) refuse(why error) error {
 	if s.carry != nil && s.cfg.Carry == nil {
 		_ = s.carry.Close()
 	}
-	return settle(func() error { return s.claim.Finish(1, "not logged: "+why.Error(), "") })
+	if s.cfg.Ended {
+		return settle(s.claim.Abandon)
+	}
+	return s.finish(1, "not logged: "+why.Error())
 }
 
 func (s *Session) open(ctx context.Context) (err error) {
@@ -279,7 +287,7 @@ func (s *Session) Close(ended bool) error {
 	}
 	err = s.carry.Close()
 	if ended {
-		err = errors.Join(err, settle(func() error { return s.claim.Finish(0, strings.Join(trouble, "; "), "") }))
+		err = errors.Join(err, s.finish(0, strings.Join(trouble, "; ")))
 	}
 	for _, t := range trouble {
 		err = errors.Join(err, errors.New(t))
@@ -290,6 +298,9 @@ func (s *Session) Close(ended bool) error {
 // troubles says what was not delivered. What stays in the spool's directory is not
 // among that.
 func (s *Session) troubles(closed error) (all []string) {
+	if s.cfg.Missing != "" {
+		all = append(all, s.cfg.Missing)
+	}
 	if s.cfg.Lacks != nil {
 		all = append(all, "what an earlier logplug had read is lost: "+s.cfg.Lacks.Error())
 	}

@@ -174,9 +174,16 @@ func (s *Server) log(conn *net.UnixConn, session *containerd.Session, label stri
 	defer stop()
 	ended := session.Run(s.ctx)
 	if ended {
+		if err := session.NoteEnd(); err != nil { // needed only if this process is killed now
+			s.cfg.Logger.Debug("the end of a container is not noted", "container", label, "error", err)
+		}
 		_ = conn.SetDeadline(time.Now().Add(requestTimeout))
 		_, _ = conn.Write([]byte{handover.Done}) // nobody waits if this fails
 	}
+	s.end(session, label, ended)
+}
+
+func (s *Server) end(session *containerd.Session, label string, ended bool) {
 	if err := session.Close(ended); err != nil {
 		s.cfg.Logger.Error("the log of a container is not complete", "container", label, "error", err)
 	}
