@@ -286,6 +286,7 @@ func (h *Host) Describe(ctx context.Context, name string) (logdriver.Description
 func (h *Host) Stats() Stats {
 	st := Stats{
 		SpoolLimitBytes: h.room.maxBytes, SpoolLimitMessages: h.room.maxMessages, CacheSpoolLimitBytes: h.cacheRoom.maxBytes,
+		KeptMessages: h.spool.kept,
 	}
 	var ahead, cachesAhead claim
 	for _, d := range h.used() {

@@ -60,11 +60,13 @@ func (h *Host) adoptOrphan(runs []spool.Run) *orphan {
 			return nil
 		}
 		log.Error("the spool holds messages of a logger that cannot be told; they are kept", "error", err)
+		h.spool.keep(runs)
 		return nil
 	}
 	d, err := h.find(record.Driver)
 	if err != nil {
 		log.Error("the spool holds messages for a driver that is not there; they are kept", "error", err)
+		h.spool.keep(runs)
 		return nil
 	}
 	r := request{info: record.Info, cacheOf: record.CacheOf, goesOn: true}
@@ -82,6 +84,14 @@ func (h *Host) adoptOrphan(runs []spool.Run) *orphan {
 	o.done, o.finish = context.WithCancel(d.ctx)
 	d.enlist(l)
 	return o
+}
+
+// keep counts messages that stay in the directory for another host. It is called
+// before the host is used.
+func (s *spooling) keep(runs []spool.Run) {
+	for i := range runs {
+		s.kept += int64(runs[i].Count)
+	}
 }
 
 // put adds o behind those of its identity that are older.

@@ -24,26 +24,7 @@ import (
 func TestOrphansThatEndAtOnce(t *testing.T) {
 	const loggers = 300
 	dir := t.TempDir()
-	d, _, err := spool.Open(dir, 16<<20)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range loggers {
-		stream := spool.Stream{}
-		binary.BigEndian.PutUint32(stream[:], uint32(i+1))
-		info := logdriver.Info{ContainerName: fmt.Sprint("c", i), Stream: stream.String()}
-		if err := d.Remember(stream, spool.Record{Driver: "discard", Info: info}, false); err != nil {
-			t.Fatal(err)
-		}
-		m := message("to be damaged")
-		if _, _, err := spool.New(d, stream).Append(m, wire.Measure(m)); err != nil {
-			t.Fatal(err)
-		}
-		logdriver.PutMessage(m)
-	}
-	if err := d.Close(); err != nil {
-		t.Fatal(err)
-	}
+	leaveOneEach(t, dir, "discard", loggers, "to be damaged")
 	path := filepath.Join(dir, "messages")
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -56,6 +37,65 @@ func TestOrphansThatEndAtOnce(t *testing.T) {
 	eventually(t, "all to be finished", func() bool { return len(h.Stats().Drivers[0].Loggers) == 0 })
 	if n := h.Stats().Drivers[0].Totals.DroppedBy[host.DropDamaged].Messages; n != loggers {
 		t.Errorf("%d messages are counted as damaged, want %d", n, loggers)
+	}
+}
+
+// leaveOneEach leaves a message of each of a driver's loggers in a spool directory.
+func leaveOneEach(t *testing.T, dir, driver string, loggers int, text string) {
+	t.Helper()
+	d, _, err := spool.Open(dir, 16<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range loggers {
+		stream := spool.Stream{}
+		binary.BigEndian.PutUint32(stream[:], uint32(i+1))
+		info := logdriver.Info{ContainerName: fmt.Sprint("c", i), Stream: stream.String()}
+		if err := d.Remember(stream, spool.Record{Driver: driver, Info: info}, false); err != nil {
+			t.Fatal(err)
+		}
+		m := message("%s", text)
+		if _, _, err := spool.New(d, stream).Append(m, wire.Measure(m)); err != nil {
+			t.Fatal(err)
+		}
+		logdriver.PutMessage(m)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestKeptMessages: what a host cannot deliver is counted, and stays.
+func TestKeptMessages(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	leaveOneEach(t, dir, "nowhere", 2, "for a driver that is not there")
+	for range 2 {
+		h, err := host.New(hostConfig(t, func(c *host.Config) { c.Spool.Dir = dir }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := h.Stats().KeptMessages; n != 2 {
+			t.Errorf("%d messages are kept, want 2", n)
+		}
+		if err := h.Close(testContext(t)); err != nil {
+			t.Fatal(err)
+		}
+		spoilRecords(t, dir)
+	}
+}
+
+// spoilRecords makes it unknown whose messages are in a spool directory.
+func spoilRecords(t *testing.T, dir string) {
+	t.Helper()
+	records, err := filepath.Glob(filepath.Join(dir, "loggers", "*.json"))
+	if err != nil || len(records) == 0 {
+		t.Fatalf("there are no records: %v", err)
+	}
+	for _, path := range records {
+		if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -28,6 +28,8 @@ type spooling struct {
 	stop chan struct{} // ends the periodic sync
 	wg   sync.WaitGroup
 
+	kept int64 // messages of earlier hosts that this one cannot deliver
+
 	mu      sync.Mutex
 	orphans map[string][]*orphan // what earlier hosts left, by identity, the oldest first
 	// streams are those that have messages in the directory, or may have some.

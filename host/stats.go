@@ -99,6 +99,10 @@ type Stats struct {
 	// SpooledMessages and SpoolLimitMessages are the same in messages.
 	SpooledMessages    int64 `json:"spooledMessages"`
 	SpoolLimitMessages int64 `json:"spoolLimitMessages"`
+	// KeptMessages are those in the spool's directory that an earlier host left and this
+	// one cannot deliver: their driver is not there, or nothing tells whose they are. They
+	// are not among the above, and stay for another host.
+	KeptMessages int64 `json:"keptMessages"`
 	// CacheSpooledBytes is what the spools of all caches hold, which are not among
 	// the above, and CacheSpoolLimitBytes bounds it, see CacheConfig.SpoolBytes.
 	CacheSpooledBytes    int64 `json:"cacheSpooledBytes"`

@@ -29,6 +29,28 @@ func TestAcquire(t *testing.T) {
 	})
 }
 
+// TestAcquireRemoved: who waits for a file that is removed before it is let go of locks
+// the one that is there then.
+func TestAcquireRemoved(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "lock")
+		first := acquire(t, path)
+		go func() {
+			time.Sleep(patience / 2)
+			if err := os.Remove(path); err != nil {
+				t.Error(err)
+			}
+			first.Close()
+		}()
+		second := acquire(t, path)
+		defer second.Close()
+		if _, err := Acquire(path); !errors.Is(err, ErrHeld) {
+			t.Errorf("a lock that is held: %v", err)
+		}
+	})
+}
+
 func TestAcquireWithoutDirectory(t *testing.T) {
 	t.Parallel()
 	if _, err := Acquire(filepath.Join(t.TempDir(), "none", "lock")); !errors.Is(err, os.ErrNotExist) {

@@ -187,11 +187,21 @@ func (s *Stream) intend(stream string, last uint64) {
 // before the first Take.
 func (s *Stream) Resume(at Position) {
 	in, st := &s.file.head.intent, s.state()
-	stream, last := at()
-	if in.stream.Load() != uint64(s.index)+1 || in.half != st.half || in.start != st.start ||
-		stream != s.file.Stream() || last <= in.last {
+	if in.stream.Load() != uint64(s.index)+1 {
 		return
 	}
+	if in.half == st.half && in.start == st.start {
+		if stream, last := at(); stream != s.file.Stream() || last <= in.last {
+			return // it is noted again when it is logged, which comes first
+		}
+		s.skip()
+	}
+	// What is read next may begin at the same place.
+	in.stream.Store(0)
+}
+
+// skip takes the message at the front away.
+func (s *Stream) skip() {
 	m := logdriver.NewMessage()
 	defer logdriver.PutMessage(m)
 	// A last line without an end was logged if anything was.

@@ -37,7 +37,7 @@ func (l *log) take(i int, m *logdriver.Message) {
 	}
 }
 
-func reopen(t *rapid.T, f *File) *File {
+func reopen(t rapid.TB, f *File) *File {
 	fd, err := unix.Dup(f.FD())
 	if err != nil {
 		t.Fatal(err)
@@ -129,6 +129,48 @@ func life(f *File, l *log, in [streams]io.Reader, kill func() bool) (whole bool)
 		}
 	}
 	return true
+}
+
+// TestResumeOnce: what a reader that resumed has read is not taken for the message that
+// its predecessor logged, though it begins at the same place.
+func TestResumeOnce(t *testing.T) {
+	t.Parallel()
+	f, err := Create(100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { f.Close() }()
+	var l log
+	at := func() (string, uint64) { return f.Stream(), l.last }
+	keep := func(error) bool { return true }
+	reopened := func(text string) *Stream {
+		f = reopen(t, f)
+		s := f.OpenStream(0, "s")
+		s.Resume(at)
+		if err := s.Read(strings.NewReader(text)); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	take := func(m *logdriver.Message) error {
+		l.take(0, m)
+		logdriver.PutMessage(m)
+		return nil
+	}
+	func() {
+		defer func() { _ = recover() }()
+		_ = reopened("one\n").Take(at, func(m *logdriver.Message) error {
+			l.take(0, m)
+			panic(errKilled)
+		}, keep, &sync.Mutex{})
+	}()
+	reopened("pass") // killed before the line has its end
+	if err := reopened("word\n").Take(at, take, keep, &sync.Mutex{}); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := l.lines[0].String(), "one\npassword\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
 }
 
 func TestForeignFiles(t *testing.T) {

@@ -164,12 +164,8 @@ func (a *app) logContainer(cfg containerd.Config) error {
 	begun := make(chan struct{})
 	ctx, release := afterSIGTERM(aloneGrace, begun)
 	defer release()
-	spool := filepath.Join(spoolsDir(cfg.Store), cfg.Job.ID)
-	h, stop, err := a.openHost(hclog.Warn, host.Config{
-		Timeouts:    host.Timeouts{Log: math.MaxInt64, Close: aloneClose},
-		Spool:       host.SpoolConfig{Dir: spool, HostBytes: aloneSpool},
-		DeadLetters: cfg.Store.DeadLetters(), NoWatch: true,
-	})
+	dir := filepath.Join(spoolsDir(cfg.Store), cfg.Job.ID)
+	h, stop, err := a.openAloneHost(&cfg, dir)
 	if err != nil {
 		return refused(&cfg, err)
 	}
@@ -189,12 +185,22 @@ func (a *app) logContainer(cfg containerd.Config) error {
 	close(begun)
 	runToEnd(ctx, session)
 	err = session.Close(true)
-	empty := h.Stats().SpooledMessages == 0 && err == nil
 	stop()
-	if empty && !left(h) {
-		_ = os.RemoveAll(spool) // the next one makes it again
-	}
+	_, _ = removeSpool(dir) // the next serve does that too
 	return err
+}
+
+// openAloneHost opens a host for one container.
+func (a *app) openAloneHost(cfg *containerd.Config, spool string) (h *host.Host, stop func(), err error) {
+	err = awaitSpool(cfg.ClaimLimit(), func() (err error) {
+		h, stop, err = a.openHost(hclog.Warn, host.Config{
+			Timeouts:    host.Timeouts{Log: math.MaxInt64, Close: aloneClose},
+			Spool:       host.SpoolConfig{Dir: spool, HostBytes: aloneSpool},
+			DeadLetters: cfg.Store.DeadLetters(), NoWatch: true,
+		})
+		return err
+	})
+	return h, stop, err
 }
 
 // runToEnd logs the container until ctx ends at the latest, also while its driver takes
@@ -211,16 +217,6 @@ func runToEnd(ctx context.Context, session *containerd.Session) {
 	if !stop() {
 		<-interrupted
 	}
-}
-
-// left tells whether messages stay in the spool's directory.
-func left(h *host.Host) bool {
-	for _, d := range h.Stats().Drivers {
-		if d.Totals.Left.Messages > 0 {
-			return true
-		}
-	}
-	return false
 }
 
 // refused notes why a container is not logged: containerd shows nobody what its

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/logplug/logplug/host"
 	"github.com/logplug/logplug/host/cmd/logplug/internal/jobs"
+	"github.com/logplug/logplug/host/internal/spool"
 )
 
 const (
@@ -25,34 +27,57 @@ const (
 func spoolsDir(store *jobs.Store) string { return filepath.Join(store.Dir(), "spools") }
 
 // deliverSpools delivers, until ctx ends, what containers that were logged alone left
-// in their spools, and removes them. One whose sink is down has its turn again when the
-// others had theirs. Those that are in use are left alone.
+// in their spools, and removes them. One whose sink is down, or whose driver is not there, has
+// its turn again when the others had theirs. Those that are in use are left alone.
 func (a *app) deliverSpools(ctx context.Context, store *jobs.Store) {
 	entries, err := os.ReadDir(spoolsDir(store))
 	if err != nil {
 		return // there are none
 	}
-	for turn := spoolTurn; len(entries) > 0 && ctx.Err() == nil; turn = min(2*turn, maxSpoolTurn) {
+	for turn := spoolTurn; ; turn = min(2*turn, maxSpoolTurn) {
+		round := time.After(turn)
 		entries = slices.DeleteFunc(entries, func(e os.DirEntry) bool {
-			return ctx.Err() == nil && a.deliverSpool(ctx, store, filepath.Join(spoolsDir(store), e.Name()), turn)
+			return !e.IsDir() || ctx.Err() == nil && a.deliverSpool(ctx, store, filepath.Join(spoolsDir(store), e.Name()), turn)
 		})
+		if len(entries) == 0 {
+			return
+		}
+		select {
+		case <-round:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
-// deliverSpool returns false when nothing was taken for the time of a turn, or ctx ended.
+// deliverSpool returns false when something stays in the spool: nothing was taken for the
+// time of a turn, or it cannot be delivered at present, or ctx ended.
 func (a *app) deliverSpool(ctx context.Context, store *jobs.Store, dir string, turn time.Duration) (done bool) {
 	h, stop, err := a.openHost(hclog.Warn, host.Config{
 		Spool: host.SpoolConfig{Dir: dir, HostBytes: aloneSpool}, DeadLetters: store.DeadLetters(), NoWatch: true,
 	})
 	if err != nil {
-		return true // in use
+		return a.leaveSpool(err)
 	}
 	done = awaitEmpty(ctx, h, turn)
 	stop()
-	if done && !left(h) {
-		_ = os.RemoveAll(dir) // the next one makes it again
+	if !done {
+		return false
+	}
+	done, err = removeSpool(dir)
+	if err != nil {
+		return a.leaveSpool(err)
 	}
 	return done
+}
+
+// leaveSpool tells whether a spool that cannot be opened or removed is somebody else's.
+func (a *app) leaveSpool(err error) bool {
+	if errors.Is(err, spool.ErrInUse) {
+		return true
+	}
+	a.notices.Printf("what a container that was logged alone has left: %v", err)
+	return false
 }
 
 // awaitEmpty waits for as long as a turn takes, and longer while messages are taken, until

@@ -174,7 +174,11 @@ func TestAloneWithAFullSpool(t *testing.T) {
 			return false
 		}
 	})
-	<-writer
+	select {
+	case <-writer:
+	case <-time.After(waitLimit):
+		t.Fatal("writing to the pipe does not end with its reader")
+	}
 	job := b.job("full")
 	if !strings.Contains(job, `"state": "exited"`) || !strings.Contains(job, "was not read") {
 		t.Errorf("the record says: %s", job)
@@ -189,6 +193,9 @@ func TestDropsAreNoLoss(t *testing.T) {
 	parameters, out, hang := sink(t)
 	c := b.alone("hasty", append(parameters, "opt.mode=non-blocking", "opt.max-buffer-size=64k")...)
 	line := strings.Repeat("x", 999) + "\n"
+	if err := c.out.SetWriteDeadline(time.Now().Add(waitLimit)); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := c.out.WriteString(strings.Repeat(line, 2000)); err != nil {
 		t.Fatal(err)
 	}
@@ -199,6 +206,7 @@ func TestDropsAreNoLoss(t *testing.T) {
 	if err := c.end(); err != nil {
 		t.Error(err)
 	}
+	b.deliver("hasty")
 	text, err := os.ReadFile(out)
 	if err != nil || !strings.Contains(string(text), "dropped") {
 		t.Errorf("the log does not tell of drops: %.100q, %v", text, err)
@@ -239,6 +247,7 @@ func TestForeignCarryFile(t *testing.T) {
 	if err := c.end(); err == nil || !strings.Contains(err.Error(), "carry file") {
 		t.Errorf("it ends with %v", err)
 	}
+	b.deliver("foreign")
 	if out, _ := b.logs("foreign"); out != "one\ntwo\n" {
 		t.Errorf("the log has %q", out)
 	}
@@ -253,7 +262,7 @@ func TestRestartWhileClosing(t *testing.T) {
 	long(t)
 	t.Parallel()
 	b := newBench(t)
-	b.serve("--close-timeout", "2s")
+	s := b.serve("--close-timeout", "2s")
 	parameters, out, hang := sink(t)
 	for i := range 2 {
 		c := b.start("again", []string{"logplug-containerd"}, nil, nil, parameters...)
@@ -268,10 +277,16 @@ func TestRestartWhileClosing(t *testing.T) {
 	if err := os.Remove(hang); err != nil {
 		t.Fatal(err)
 	}
-	poll(t, "both runs", func() bool {
-		text, _ := os.ReadFile(out)
-		return strings.Contains(string(text), " run 1\n")
-	})
+	delivered := func(run string) func() bool {
+		return func() bool {
+			text, _ := os.ReadFile(out)
+			return strings.Contains(string(text), run)
+		}
+	}
+	poll(t, "the second run", delivered(" run 1\n"))
+	s.stop()
+	b.serve()
+	poll(t, "the first run, which was given up for the time being", delivered(" run 0\n"))
 }
 
 // TestLeftoverBehindAnother: a sink that is down does not keep what is left for others from
@@ -307,4 +322,36 @@ func TestLeftoverBehindAnother(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestLeftoverWithoutItsDriver: what a serve cannot deliver, because it lacks the driver that a
+// container's URI named, is there for one that has it.
+func TestLeftoverWithoutItsDriver(t *testing.T) {
+	long(t)
+	t.Parallel()
+	b := newBench(t)
+	drivers := t.TempDir()
+	if err := os.Link(filepath.Join(programs, "drivers", "logplug-driver-sink"), filepath.Join(drivers, "logplug-driver-rare")); err != nil {
+		t.Fatal(err)
+	}
+	parameters, out, hang := sink(t)
+	parameters[0] = "driver=rare"
+	c := b.alone("rare", append(parameters, "plugin-dir="+drivers)...)
+	if _, err := c.out.WriteString("one\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.end(); err != nil {
+		t.Error(err)
+	}
+	if err := os.Remove(hang); err != nil {
+		t.Fatal(err)
+	}
+	s := b.serve()
+	poll(t, "a serve without the driver to see it", func() bool { return strings.Contains(s.output(), "driver that is not there") })
+	s.stop()
+	b.serve("--plugin-dir", drivers)
+	poll(t, "what is left", func() bool {
+		text, _ := os.ReadFile(out)
+		return string(text) == "1 one\n"
+	})
 }

@@ -85,6 +85,10 @@ func testContainers(t *testing.T, c *engine.Containerd, with bool) {
 		if err := c.Run(b.uri("driver="+driver, "label.of=test"), id, args...); err != nil {
 			t.Fatal(err)
 		}
+		if !with {
+			b.ended(id)
+			b.deliver(id)
+		}
 		expect(t, b, id, args...)
 	}
 }
@@ -243,6 +247,7 @@ func testTakeover(t *testing.T, c *engine.Containerd) {
 		t.Error(err)
 	}
 	b.ended("orphan")
+	b.deliver("orphan")
 	if out, _ := b.logs("orphan"); out != "waiting\nended\n" {
 		t.Errorf("got %q", out)
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/logplug/logplug/host/internal/engine"
+	"github.com/logplug/logplug/host/internal/filelock"
 )
 
 // programs is the directory with what the tests run, built once: it looks as an
@@ -23,6 +25,9 @@ import (
 var programs string
 
 func TestMain(m *testing.M) {
+	if socket := os.Getenv(briefRelay); socket != "" {
+		os.Exit(handOverOnly(socket))
+	}
 	code, err := run(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -111,8 +116,20 @@ func (b *bench) uri(parameters ...string) string {
 	return "binary://" + filepath.Join(programs, "logplug-containerd") + "?" + strings.Join(all, "&")
 }
 
+// logplug runs a command that ends by itself.
 func (b *bench) logplug(args ...string) *exec.Cmd {
-	return exec.Command(filepath.Join(programs, "logplug"), append([]string{"--state-dir", b.state}, args...)...)
+	return exec.CommandContext(limited(b.t), filepath.Join(programs, "logplug"), b.args(args...)...)
+}
+
+func (b *bench) args(args ...string) []string {
+	return append([]string{"--state-dir", b.state}, args...)
+}
+
+// limited returns a context that ends when something takes too long.
+func limited(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
+	t.Cleanup(cancel)
+	return ctx
 }
 
 // ended waits until the log of a container is complete.
@@ -146,6 +163,29 @@ func (b *bench) logs(id string) (stdout, stderr string) {
 	return out.String(), errs.String()
 }
 
+// deliver has a serve deliver what a logger that worked alone, and has ended, left because its
+// driver took too long.
+func (b *bench) deliver(id string) {
+	b.t.Helper()
+	dir := filepath.Join(b.state, "spools", id)
+	lock, err := filelock.Acquire(filepath.Join(dir, "lock")) // it may not be quite at its end
+	if errors.Is(err, fs.ErrNotExist) {
+		return // nothing is left
+	}
+	if err == nil {
+		err = lock.Close()
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	s := b.serve()
+	poll(b.t, "what is left of "+id, func() bool {
+		_, err := os.Stat(dir)
+		return errors.Is(err, fs.ErrNotExist)
+	})
+	s.stop()
+}
+
 // server is a logplug serve.
 type server struct {
 	b    *bench
@@ -158,7 +198,7 @@ type server struct {
 func (b *bench) serve(args ...string) *server {
 	b.t.Helper()
 	s := &server{b: b, errs: &bytes.Buffer{}, done: make(chan error, 1)}
-	s.cmd = b.logplug(append([]string{"serve", "--socket", b.sock}, args...)...)
+	s.cmd = exec.Command(filepath.Join(programs, "logplug"), b.args(append([]string{"serve", "--socket", b.sock}, args...)...)...)
 	_ = os.Remove(b.sock)
 	out, err := os.Create(b.sock + ".out")
 	if err != nil {
@@ -211,7 +251,7 @@ func (s *server) wait() {
 func payload(t testing.TB, args ...string) (stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	cmd := exec.Command(filepath.Join(programs, "payload"), args...)
+	cmd := exec.CommandContext(limited(t), filepath.Join(programs, "payload"), args...)
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
 		t.Fatal(err)

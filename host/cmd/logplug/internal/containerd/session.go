@@ -43,6 +43,11 @@ type Config struct {
 	// Fresh makes the session log under a new stream of numbers, because it is
 	// not the host of the earlier reader that logs.
 	Fresh bool
+	// Ended tells that the job is one of Ended: it stays as it was if its log cannot be
+	// opened, and nothing else of its id is waited for.
+	Ended bool
+	// Missing is what an earlier process found to be missing in the log.
+	Missing string
 	// CloseTimeout bounds how long the driver may take at the end.
 	CloseTimeout time.Duration
 }
@@ -71,7 +76,8 @@ const (
 )
 
 // Open claims the container's job and opens its log. A job of that id that is coming to
-// its end is waited for: the container was started again, or another process logged it.
+// its end is waited for: the container was started again, or another process logged it. So
+// is a log that is in use.
 func Open(ctx context.Context, cfg Config) (*Session, error) {
 	s := &Session{cfg: cfg, carry: cfg.Carry}
 	var err error
@@ -84,14 +90,17 @@ func Open(ctx context.Context, cfg Config) (*Session, error) {
 	return s, nil
 }
 
+// ClaimLimit is for how long Open waits for the job before.
+func (c *Config) ClaimLimit() time.Duration { return c.CloseTimeout + claimGrace }
+
 func claim(ctx context.Context, cfg *Config) (*jobs.Claim, error) {
-	ctx, cancel := context.WithTimeout(ctx, cfg.CloseTimeout+claimGrace)
+	ctx, cancel := context.WithTimeout(ctx, cfg.ClaimLimit())
 	defer cancel()
 	tick := time.NewTicker(claimRetry)
 	defer tick.Stop()
 	for {
 		c, err := cfg.Store.Claim(cfg.Job)
-		if running := (*jobs.RunningError)(nil); !errors.As(err, &running) {
+		if running := (*jobs.RunningError)(nil); cfg.Ended || !errors.As(err, &running) {
 			return c, err
 		}
 		select {
@@ -108,7 +117,10 @@ func (s *Session) refuse(why error) error {
 	if s.carry != nil && s.cfg.Carry == nil {
 		_ = s.carry.Close()
 	}
-	return s.claim.Finish(1, "not logged: "+why.Error(), "")
+	if s.cfg.Ended {
+		return settle(s.claim.Abandon)
+	}
+	return s.finish(1, "not logged: "+why.Error())
 }
 
 func (s *Session) open(ctx context.Context) (err error) {
@@ -123,7 +135,10 @@ func (s *Session) open(ctx context.Context) (err error) {
 		s.carry.Renew()
 	}
 	info.Stream = s.carry.Stream()
-	if s.logger, err = s.cfg.Host.Open(ctx, s.cfg.Job.Driver, info); err != nil {
+	s.logger, err = s.cfg.openLog(ctx, func(ctx context.Context) (host.Logger, error) {
+		return s.cfg.Host.Open(ctx, s.cfg.Job.Driver, info)
+	})
+	if err != nil {
 		return err
 	}
 	if s.cfg.Carry == nil {
@@ -248,7 +263,7 @@ func (s *Session) Abandon() {
 		_ = p.Close()
 	}
 	_ = s.carry.Close()
-	_ = s.claim.Abandon() // the id may be claimed again, whatever this says
+	_ = settle(s.claim.Abandon) // the log is not the container's, whatever this says
 }
 
 // Interrupt makes Log return: what it has not accepted stays in the carry file.
@@ -272,7 +287,7 @@ func (s *Session) Close(ended bool) error {
 	}
 	err = s.carry.Close()
 	if ended {
-		err = errors.Join(err, s.claim.Finish(0, strings.Join(trouble, "; "), ""))
+		err = errors.Join(err, s.finish(0, strings.Join(trouble, "; ")))
 	}
 	for _, t := range trouble {
 		err = errors.Join(err, errors.New(t))
@@ -283,6 +298,9 @@ func (s *Session) Close(ended bool) error {
 // troubles says what was not delivered. What stays in the spool's directory is not
 // among that.
 func (s *Session) troubles(closed error) (all []string) {
+	if s.cfg.Missing != "" {
+		all = append(all, s.cfg.Missing)
+	}
 	if s.cfg.Lacks != nil {
 		all = append(all, "what an earlier logplug had read is lost: "+s.cfg.Lacks.Error())
 	}

@@ -9,9 +9,11 @@
 //	                                    ← Done
 //
 // The server does not read before Go, so that a client that lost its patience can
-// take the pipes elsewhere. A connection that ends without Done tells that the
-// server does not read any more: the client hands over again, with the carry
-// file, which holds what was read and not yet logged.
+// take the pipes elsewhere; it does if the client is dead and came with a carry file,
+// because nobody else has the pipes then. A connection that ends without an answer
+// refuses nothing: the client asks again, or works alone. One that ends without Done
+// tells that the server does not read any more: the client hands over again, with the
+// carry file, which holds what was read and not yet logged.
 //
 // The package is small on purpose: there is a process that uses it for every
 // container.

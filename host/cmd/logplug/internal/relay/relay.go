@@ -50,6 +50,7 @@ type relay struct {
 	carry    int // descriptor, -1 while there is none
 	ready    bool
 	refused  time.Time // when a serve first refused what another had taken
+	unserved time.Time // since when no serve has taken the container; zero while one has
 	buf      []byte
 }
 
@@ -100,7 +101,7 @@ func (r *relay) run(logplug string) int {
 				continue
 			}
 		case lost:
-			r.refused = time.Time{} // that serve did take the container
+			r.refused, r.unserved = time.Time{}, time.Time{} // that serve did take the container
 			if r.await() {
 				continue
 			}
@@ -140,15 +141,17 @@ func (r *relay) alone(logplug string) int {
 }
 
 // await waits until it is worth trying to reach serve again. It returns false if the
-// container has waited for long enough.
+// container has waited for long enough, also for one that is there and never takes it.
 func (r *relay) await() bool {
-	began := time.Now()
+	if r.unserved.IsZero() {
+		r.unserved = time.Now()
+	}
 	for {
 		limit := r.takeover
 		if ended() {
 			limit = min(limit, endedTakeover)
 		}
-		if time.Since(began) >= limit {
+		if time.Since(r.unserved) >= limit {
 			return false
 		}
 		if fd, err := handover.Dial(r.socket); err == nil {

@@ -13,10 +13,13 @@ import (
 	"github.com/logplug/logplug/host/cmd/logplug/internal/carry"
 	"github.com/logplug/logplug/host/cmd/logplug/internal/containerd"
 	"github.com/logplug/logplug/host/cmd/logplug/internal/handover"
+	"github.com/logplug/logplug/shared/wire"
 	"golang.org/x/sys/unix"
 )
 
-var errNotTaken = errors.New("the client does not want to be served any more")
+// errNotTaken ends a connection without a refusal: its client does not want to be served any
+// more, or is to look for another logplug.
+var errNotTaken = errors.New("the container is not taken")
 
 // client serves one connection.
 func (s *Server) client(conn *net.UnixConn) {
@@ -24,6 +27,7 @@ func (s *Server) client(conn *net.UnixConn) {
 	session, label, err := s.admit(conn)
 	switch {
 	case errors.Is(err, errNotTaken):
+		s.cfg.Logger.Debug("a container is not taken", "container", label, "error", err)
 	case err != nil:
 		s.cfg.Logger.Error("a container is not logged", "container", label, "error", err)
 		text := append([]byte{handover.Refused}, err.Error()...)
@@ -45,10 +49,11 @@ func (s *Server) admit(conn *net.UnixConn) (session *containerd.Session, label s
 	case <-s.ctx.Done():
 		return nil, "", errNotTaken
 	}
-	peer, err := checkPeer(conn)
+	peer, err := openPeer(conn)
 	if err != nil {
 		return nil, "", err
 	}
+	defer peer.close()
 	_ = conn.SetDeadline(time.Now().Add(requestTimeout)) // fails on a closed connection, as reading will
 	request, files, err := receive(conn)
 	if err != nil {
@@ -59,37 +64,29 @@ func (s *Server) admit(conn *net.UnixConn) (session *containerd.Session, label s
 	if err != nil {
 		return nil, label, err
 	}
-	cfg.PID = peer
+	cfg.PID = peer.pid
 	ctx, cancel := context.WithTimeout(s.ctx, openTimeout)
 	defer cancel()
 	session, err = containerd.Open(ctx, cfg)
 	if err != nil {
 		discard(&cfg)
-		return nil, label, err
+		return nil, label, s.refusal(err)
 	}
-	if err := s.agree(conn, session); err != nil {
+	running := len(files) == handover.MaxFiles
+	if err := s.agree(conn, session); err != nil && !(running && peer.dead()) {
 		session.Abandon()
 		return nil, label, errNotTaken
 	}
 	return session, label, nil
 }
 
-// checkPeer refuses clients of other users, and returns the process's number.
-func checkPeer(conn *net.UnixConn) (pid int, err error) {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return 0, err
+// refusal is why a log could not be opened. What another logplug may well succeed in is no
+// reason to refuse a container: its client tries again, or works alone.
+func (s *Server) refusal(err error) error {
+	if s.ctx.Err() != nil || errors.Is(err, wire.ErrUnavailable) {
+		return fmt.Errorf("%w: %w", errNotTaken, err)
 	}
-	cerr := raw.Control(func(fd uintptr) {
-		if err = handover.CheckPeer(int(fd)); err != nil {
-			return
-		}
-		var peer *unix.Ucred
-		if peer, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
-			pid = int(peer.Pid)
-		}
-	})
-	return pid, errors.Join(cerr, err)
+	return err
 }
 
 // receive returns a request with its files. A client that sends none wanted to know
@@ -154,7 +151,9 @@ func discard(cfg *containerd.Config) {
 	}
 }
 
-// agree tells the client that its pipes are wanted, and waits for its Go.
+// agree tells the client that its pipes are wanted, and waits for its Go. A client that
+// was killed before, of a container that was logged already, says neither yes nor no,
+// and nobody else can take the pipes.
 func (s *Server) agree(conn *net.UnixConn, session *containerd.Session) error {
 	_ = conn.SetDeadline(time.Now().Add(requestTimeout))
 	if _, _, err := conn.WriteMsgUnix([]byte{handover.Ready}, unix.UnixRights(session.CarryFD()), nil); err != nil {
@@ -175,9 +174,16 @@ func (s *Server) log(conn *net.UnixConn, session *containerd.Session, label stri
 	defer stop()
 	ended := session.Run(s.ctx)
 	if ended {
+		if err := session.NoteEnd(); err != nil { // needed only if this process is killed now
+			s.cfg.Logger.Debug("the end of a container is not noted", "container", label, "error", err)
+		}
 		_ = conn.SetDeadline(time.Now().Add(requestTimeout))
 		_, _ = conn.Write([]byte{handover.Done}) // nobody waits if this fails
 	}
+	s.end(session, label, ended)
+}
+
+func (s *Server) end(session *containerd.Session, label string, ended bool) {
 	if err := session.Close(ended); err != nil {
 		s.cfg.Logger.Error("the log of a container is not complete", "container", label, "error", err)
 	}

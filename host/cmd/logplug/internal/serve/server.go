@@ -72,6 +72,7 @@ func Listen(path string, cfg Config) (*Server, error) {
 	}
 	s := &Server{cfg: cfg, listener: l, lock: lock, clients: make(chan struct{}, maxClients)}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	s.finishEnded()
 	return s, nil
 }
 
