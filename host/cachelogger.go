@@ -65,7 +65,7 @@ func (l *cachedLogger) Log(m *logdriver.Message) error {
 	err := l.take(m)
 	if err == nil || errors.Is(err, errDropped) {
 		l.cache.offer(m)
-		if failed := l.driver.host.spool.commit(began); failed != nil {
+		if failed := l.driver.host.spool.commit(began); err == nil {
 			err = failed
 		}
 	}
