@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/logplug/logplug/host"
@@ -169,11 +170,7 @@ func TestResumeKeepsStreamsTogether(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	h, err := host.New(host.Config{PluginDirs: []string{t.TempDir()}, Logger: hclog.NewNullLogger()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := New(h, Config{StateDir: state, Logger: hclog.NewNullLogger()})
+	s := resumed(t, state)
 	streams, _ := s.containers["c"].snapshot()
 	if len(streams) != 3 || len(s.Stats().Streams) != 3 {
 		t.Errorf("%d streams are taken up", len(streams))
@@ -181,9 +178,50 @@ func TestResumeKeepsStreamsTogether(t *testing.T) {
 	for _, st := range streams {
 		<-st.intake.done
 	}
-	s.Quit()
-	if err := h.Close(context.Background()); err != nil {
-		t.Error(err)
+}
+
+// resumed returns a service without drivers, which takes up what is in its state directory.
+func resumed(t *testing.T, state string) *Service {
+	t.Helper()
+	h, err := host.New(host.Config{PluginDirs: []string{t.TempDir()}, Logger: hclog.NewNullLogger()})
+	if err != nil {
+		t.Fatal(err)
 	}
-	s.Wait()
+	s := New(h, Config{StateDir: state, Logger: hclog.NewNullLogger()})
+	t.Cleanup(func() {
+		s.Quit()
+		if err := h.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+		s.Wait()
+	})
+	return s
+}
+
+// The runs of a container keep their order when the clock is set back between them.
+func TestClockIsSetBack(t *testing.T) {
+	t.Parallel()
+	state := t.TempDir()
+	first := record{File: filepath.Join(state, "first"), Driver: "none", Info: logdriver.Info{ContainerID: "c"}, Began: time.Now().Add(time.Hour)}
+	if _, err := first.create(filepath.Join(state, streamsDir)); err != nil {
+		t.Fatal(err)
+	}
+	s := resumed(t, state)
+	for range 2 {
+		path, reader, _ := pipe(t)
+		reader.Close()
+		if err := s.Start(t.Context(), path, "none", logdriver.Info{ContainerID: "c"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	streams, _ := s.containers["c"].snapshot()
+	all, err := findRecords(filepath.Join(state, streamsDir))
+	if err != nil || len(all) != 3 || len(streams) != 3 {
+		t.Fatalf("%d records, %d streams: %v", len(all), len(streams), err)
+	}
+	for i, st := range streams {
+		if all[i].File != st.File {
+			t.Errorf("the next service has %s as number %d, this one %s", all[i].File, i, st.File)
+		}
+	}
 }

@@ -64,6 +64,7 @@ type Service struct {
 	mu         sync.Mutex
 	containers map[string]*container
 	streams    map[string]*stream // by FIFO
+	newest     time.Time          // when the stream began that did so last
 	damage     Damage
 	lost       int64
 }
@@ -116,6 +117,7 @@ func (s *Service) resume() {
 		s.log.Error("output that an earlier service left cannot be found", "error", err)
 	}
 	for _, f := range all {
+		s.newest = f.Began // they are in order
 		st, err := openStream(f.dir, f.record, s.processes, s.log)
 		if err != nil {
 			s.log.Error("output of a container cannot be taken up again", "container", f.Info.ID(), "error", err)
@@ -208,7 +210,7 @@ func (s *Service) Start(ctx context.Context, file, driver string, info logdriver
 	}
 	s.mu.Lock()
 	_, known := s.streams[file]
-	c := s.containers[info.ContainerID]
+	c, began := s.containers[info.ContainerID], s.beginning()
 	s.mu.Unlock()
 	if known {
 		return nil // the daemon did not get the answer and asks again
@@ -217,11 +219,22 @@ func (s *Service) Start(ctx context.Context, file, driver string, info logdriver
 	if c != nil {
 		info.Stream = c.streamID
 	}
-	st, err := s.newStream(record{File: file, Driver: driver, Info: info, Began: time.Now()})
+	st, err := s.newStream(record{File: file, Driver: driver, Info: info, Began: began})
 	if err != nil {
 		return fmt.Errorf("keep the output of %s: %w", info.ID(), err)
 	}
 	return s.await(ctx, st)
+}
+
+// beginning returns when a new stream begins: after all others, which are put in order by
+// that, also when the clock was set back. It is called with s.mu.
+func (s *Service) beginning() time.Time {
+	now := time.Now().Round(0) // others have no monotonic clock
+	if !now.After(s.newest) {
+		now = s.newest.Add(1)
+	}
+	s.newest = now
+	return now
 }
 
 // await gives a new stream to its container, and waits until its logger is open.
