@@ -193,6 +193,54 @@ func TestProcesses(t *testing.T) {
 	state("c2", unknown)
 }
 
+// A container has not ended because its processes cannot be looked at for a while.
+func TestProcessesCannotBeLookedAt(t *testing.T) {
+	t.Parallel()
+	proc := filepath.Join(t.TempDir(), "proc")
+	group := func(pid string) string { return filepath.Join(proc, pid, "cgroup") }
+	set := func(pid, id string) {
+		t.Helper()
+		err := errors.Join(os.MkdirAll(filepath.Join(proc, pid), 0o700), os.WriteFile(group(pid), []byte(id), 0o600))
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	set("1000000", "c1")
+	set("1000001", "c1")
+	p := newProcesses(proc)
+	state := func(what string, want liveness) {
+		t.Helper()
+		p.mu.Lock()
+		p.scanned = p.scanned.Add(-scanInterval) // time passes
+		p.mu.Unlock()
+		if got := p.state("c1"); got != want {
+			t.Errorf("%s: it is %v, want %v", what, got, want)
+		}
+	}
+	state("both run", alive)
+	for _, pid := range []string{"1000000", "1000001"} {
+		if err := errors.Join(os.Remove(group(pid)), os.Mkdir(group(pid), 0o700)); err != nil { // cannot be read
+			t.Fatal(err)
+		}
+	}
+	state("none can be read", alive)
+	if err := os.Rename(proc, proc+"-moved"); err != nil {
+		t.Fatal(err)
+	}
+	state("nothing can be read", alive)
+	if err := os.Rename(proc+"-moved", proc); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(proc, "1000000")); err != nil {
+		t.Fatal(err)
+	}
+	state("one has ended", alive)
+	if err := os.RemoveAll(filepath.Join(proc, "1000001")); err != nil {
+		t.Fatal(err)
+	}
+	state("both have ended", dead)
+}
+
 // A container that ended before anybody looked is dead, if the daemon that holds its FIFO can be
 // seen, and nothing that runs it.
 func TestCensus(t *testing.T) {
