@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -108,6 +109,20 @@ func (p *processes) member(pid int, id string) liveness {
 	return dead
 }
 
+// forgotten returns what to give to a census of what is known now.
+func (p *processes) forgotten() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.forgot
+}
+
+// doubt drops the verdict of a census, which somebody else may have asked for long ago.
+func (p *processes) doubt(id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.gone, id)
+}
+
 // forget drops what is known of a container.
 func (p *processes) forget(id string) {
 	p.mu.Lock()
@@ -158,8 +173,9 @@ func readOf(path string) ([]byte, error) {
 // census looks for all that belongs to containers of which no process was seen: also for
 // what runs them, which has their ID in its arguments where their processes are in a virtual
 // machine. Those for which there is nothing are dead, if the daemon can be seen
-// from here: it holds their FIFO, whose name is given.
-func (p *processes) census(fifos map[string]string) {
+// from here: it holds their FIFO, whose name is given. forgot is what forgotten returned
+// before the containers were looked for: there is no verdict if a run has begun since.
+func (p *processes) census(fifos map[string]string, forgot int) {
 	if len(fifos) == 0 {
 		return
 	}
@@ -167,9 +183,6 @@ func (p *processes) census(fifos map[string]string) {
 	if err != nil {
 		return
 	}
-	p.mu.Lock()
-	forgot := p.forgot
-	p.mu.Unlock()
 	held := make(map[string]bool)
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
@@ -188,13 +201,15 @@ func (p *processes) census(fifos map[string]string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for id, fifo := range fifos {
-		if held[fifo] && forgot == p.forgot { // a new run may have begun meanwhile
+		if held[fifo] && forgot == p.forgot {
 			p.gone[id] = true
 		}
 	}
 }
 
-// files calls f with the names of the files that a process has open.
+// files calls f with the names of the files that a process has open for reading and writing,
+// as a daemon has its FIFOs. This service reads them only: its children, which have its files
+// until they run something else, are not taken for a daemon.
 func (p *processes) files(pid string, f func(name string)) {
 	dir := filepath.Join(p.proc, pid, "fd")
 	entries, err := os.ReadDir(dir)
@@ -202,8 +217,24 @@ func (p *processes) files(pid string, f func(name string)) {
 		return // it has ended, or is nobody's business
 	}
 	for _, e := range entries {
-		if path, err := os.Readlink(filepath.Join(dir, e.Name())); err == nil {
+		path, err := os.Readlink(filepath.Join(dir, e.Name()))
+		if err == nil && both(filepath.Join(p.proc, pid, "fdinfo", e.Name())) {
 			f(filepath.Base(path))
 		}
 	}
+}
+
+// both tells whether a file is open for reading and writing, of which info is what the system says.
+func both(info string) bool {
+	text, err := os.ReadFile(info)
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(text)) {
+		if octal, ok := strings.CutPrefix(line, "flags:"); ok {
+			flags, err := strconv.ParseUint(strings.TrimSpace(octal), 8, 64)
+			return err == nil && flags&unix.O_ACCMODE == unix.O_RDWR
+		}
+	}
+	return false
 }

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -111,19 +112,18 @@ func (s *Service) orphaned(id, dir string) bool {
 
 // endAbandoned ends streams whose end the daemon could not tell.
 func (s *Service) endAbandoned(since map[*stream]time.Time) {
-	s.mu.Lock()
-	streams := make([]*stream, 0, len(s.streams))
-	for _, st := range s.streams {
-		streams = append(streams, st)
-	}
-	s.mu.Unlock()
-	s.countDead(streams)
+	streams := s.countDead()
 	now := time.Now()
 	for _, st := range streams {
-		if st.abandoned(now, since) {
-			s.log.Warn("the container has ended, and the daemon has not said so", "container", st.Info.ID())
-			st.intake.stop()
+		if !st.abandoned(now, since) {
+			continue
 		}
+		if !s.confirmed(st) {
+			delete(since, st)
+			continue
+		}
+		s.log.Warn("the container has ended, and the daemon has not said so", "container", st.Info.ID())
+		st.intake.stop()
 	}
 	for st := range since {
 		if st.full() {
@@ -132,9 +132,21 @@ func (s *Service) endAbandoned(since map[*stream]time.Time) {
 	}
 }
 
+// confirmed looks again whether a container has ended: the daemon waits for ever for
+// somebody to read a FIFO that is wrongly let go of.
+func (s *Service) confirmed(st *stream) bool {
+	s.processes.doubt(st.Info.ContainerID)
+	s.countDead()
+	return s.processes.state(st.Info.ContainerID) == dead
+}
+
 // countDead finds out which containers have ended before this service began: their
-// processes were never seen.
-func (s *Service) countDead(streams []*stream) {
+// processes were never seen. It returns all streams.
+func (s *Service) countDead() (streams []*stream) {
+	forgot := s.processes.forgotten() // before it is known which there are
+	s.mu.Lock()
+	streams = slices.Collect(maps.Values(s.streams))
+	s.mu.Unlock()
 	fifos, fresh := make(map[string]string), make(map[string]bool)
 	for _, st := range streams {
 		id := st.Info.ContainerID
@@ -146,5 +158,6 @@ func (s *Service) countDead(streams []*stream) {
 		}
 	}
 	maps.DeleteFunc(fifos, func(id, _ string) bool { return id == "" || fresh[id] })
-	s.processes.census(fifos)
+	s.processes.census(fifos, forgot)
+	return streams
 }
