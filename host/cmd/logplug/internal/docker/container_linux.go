@@ -32,6 +32,10 @@ type container struct {
 	opened   chan struct{} // closed after the first attempt to open the logger
 	done     chan struct{} // closed when nothing is left to do
 
+	// reading is held for reading while a reading of the logger begins: the driver does not
+	// know a logger any more that is closed meanwhile.
+	reading sync.RWMutex
+
 	mu        sync.Mutex
 	openErr   error
 	streams   []*stream // in order; the first is being delivered
@@ -255,11 +259,7 @@ func (c *container) close() {
 	l, left := c.logger, c.streams
 	c.mu.Unlock()
 	if l != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), closePatience)
-		defer cancel()
-		if err := l.Shutdown(ctx); err != nil && !errors.Is(err, logdriver.ErrClosed) {
-			c.log.Warn("closing the logger", "error", err)
-		}
+		c.shutdown(l)
 	}
 	for _, s := range left {
 		s.cancel()
@@ -270,4 +270,15 @@ func (c *container) close() {
 	}
 	c.service.forget(c)
 	c.setOpened(nil, c.openErr)
+}
+
+// shutdown closes the logger, between readings that begin.
+func (c *container) shutdown(l host.Logger) {
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), closePatience)
+	defer cancel()
+	if err := l.Shutdown(ctx); err != nil && !errors.Is(err, logdriver.ErrClosed) {
+		c.log.Warn("closing the logger", "error", err)
+	}
 }

@@ -30,18 +30,27 @@ func (s *Service) Read(ctx context.Context, driver string, info logdriver.Info, 
 	s.mu.Unlock()
 	if c != nil {
 		c.settle(ctx)
-		if _, l := c.snapshot(); l != nil {
-			r, ok := l.(logdriver.LogReader)
-			if !ok {
-				return nil, logdriver.ErrReadLogsNotSupported
-			}
-			w := r.ReadLogs(ctx, cfg)
-			if err := failure(w); !errors.Is(err, logdriver.ErrClosed) {
-				return w, err
-			}
+		if w, err := c.read(ctx, cfg); !errors.Is(err, logdriver.ErrClosed) {
+			return w, err
 		}
 	}
 	w := s.host.ReadLogs(ctx, driver, info, cfg)
+	return w, failure(w)
+}
+
+// read starts reading the logger. It returns logdriver.ErrClosed if there is none, or no more.
+func (c *container) read(ctx context.Context, cfg logdriver.ReadConfig) (*logdriver.LogWatcher, error) {
+	c.reading.RLock()
+	defer c.reading.RUnlock()
+	_, l := c.snapshot()
+	if l == nil {
+		return nil, logdriver.ErrClosed
+	}
+	r, ok := l.(logdriver.LogReader)
+	if !ok {
+		return nil, logdriver.ErrReadLogsNotSupported
+	}
+	w := r.ReadLogs(ctx, cfg)
 	return w, failure(w)
 }
 
