@@ -2,6 +2,8 @@ package docker
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -69,5 +71,32 @@ func TestReadAtTheEnd(t *testing.T) {
 	<-ended
 	if !l.closed.Load() {
 		t.Error("it is not closed afterwards")
+	}
+}
+
+// That there is no log is an error where there is output.
+func TestReadBeforeTheLog(t *testing.T) {
+	t.Parallel()
+	other := errors.New("another error")
+	for name, c := range map[string]struct {
+		message bool
+		err     error
+		want    string
+	}{
+		"no log":      {false, logdriver.ErrNoLog, "what c has written is not logged yet"},
+		"other":       {false, other, other.Error()},
+		"a beginning": {true, other, ""},
+	} {
+		w := logdriver.NewLogWatcher()
+		go func() {
+			if c.message {
+				w.Send(t.Context(), logdriver.NewMessage())
+			}
+			w.Fail(c.err)
+		}()
+		err := unsettled(t.Context(), w, &logdriver.Info{ContainerID: "c"})
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want) || errors.Is(err, logdriver.ErrNoLog)) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
 	}
 }

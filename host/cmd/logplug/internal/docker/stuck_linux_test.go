@@ -144,6 +144,9 @@ func TestSinkIsDown(t *testing.T) {
 	r.create("early", "logplug-moody", []string{"until=" + up}, "out:hello", "wait", "out:end")
 	r.Run("start", "early")
 	r.await("the reason is told", func() bool { return r.out.has("the sink is down") })
+	if out, err := r.Docker("logs", "early").Output(); !strings.Contains(exitText(err), "not logged yet") {
+		t.Errorf("docker logs prints %q, and fails with %v", out, err)
+	}
 	if err := os.WriteFile(up+".new", []byte("it is warming up"), 0o600); err != nil {
 		t.Fatal(err)
 	}
