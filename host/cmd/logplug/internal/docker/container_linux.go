@@ -222,6 +222,11 @@ func (c *container) drop(s *stream) {
 	c.mu.Unlock()
 	s.intake.stop()
 	<-s.intake.done
+	c.forget(s)
+}
+
+// forget removes the state of a stream whose intake has ended.
+func (c *container) forget(s *stream) {
 	if err := errors.Join(s.remove(), s.close()); err != nil {
 		c.log.Warn("the state of a container's output cannot be removed", "error", err)
 	}
@@ -252,11 +257,11 @@ func (c *container) finish(ctx context.Context) bool {
 }
 
 // close closes the logger, and the files of streams that another service will
-// deliver.
+// deliver. Those whose driver refuses them are forgotten: the daemon was told.
 func (c *container) close() {
 	c.mu.Lock()
 	c.ended = true
-	l, left := c.logger, c.streams
+	l, left, refused := c.logger, c.streams, c.openErr
 	c.mu.Unlock()
 	if l != nil {
 		c.shutdown(l)
@@ -264,12 +269,14 @@ func (c *container) close() {
 	for _, s := range left {
 		s.cancel()
 		<-s.intake.done
-		if err := s.close(); err != nil {
+		if refused != nil {
+			c.forget(s)
+		} else if err := s.close(); err != nil {
 			c.log.Warn("closing the state of a container's output", "error", err)
 		}
 	}
 	c.service.forget(c)
-	c.setOpened(nil, c.openErr)
+	c.setOpened(nil, refused)
 }
 
 // shutdown closes the logger, between readings that begin.

@@ -225,3 +225,35 @@ func TestClockIsSetBack(t *testing.T) {
 		}
 	}
 }
+
+// Of streams that their driver refuses nothing is left, however many there are when that is
+// known.
+func TestRefusedTogether(t *testing.T) {
+	t.Parallel()
+	s := resumed(t, t.TempDir())
+	var c *container
+	for i := range 2 {
+		path, reader, _ := pipe(t)
+		reader.Close()
+		st, err := s.newStream(record{File: path, Driver: "none", Info: logdriver.Info{ContainerID: "c"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			c = newContainer(s, st)
+		} else {
+			c.add(st)
+		}
+		s.mu.Lock()
+		s.streams[path] = st
+		s.mu.Unlock()
+		st.begin(s.ctx)
+	}
+	if c.run(s.ctx, true); c.openErr == nil {
+		t.Error("they are not refused")
+	}
+	left, err := os.ReadDir(filepath.Join(s.cfg.StateDir, streamsDir))
+	if err != nil || len(left) > 0 || len(s.Stats().Streams) > 0 {
+		t.Errorf("%d directories are left, and %d streams: %v", len(left), len(s.Stats().Streams), err)
+	}
+}
