@@ -257,3 +257,37 @@ func TestRefusedTogether(t *testing.T) {
 		t.Errorf("%d directories are left, and %d streams: %v", len(left), len(s.Stats().Streams), err)
 	}
 }
+
+// A stream may be stopped when its container has ended with the service.
+func TestStopWithoutContainer(t *testing.T) {
+	t.Parallel()
+	st := left(t, nil, position{})
+	st.begin(t.Context())
+	s := &Service{log: hclog.NewNullLogger(), streams: map[string]*stream{st.File: st}}
+	if err := s.Stop(t.Context(), st.File); err != nil {
+		t.Error(err)
+	}
+}
+
+// A container may end, with the service, before the intake of its last stream has begun.
+func TestEndBeforeTheIntake(t *testing.T) {
+	t.Parallel()
+	path, reader, _ := pipe(t)
+	reader.Close()
+	st, err := openStream(t.TempDir(), record{File: path}, newProcesses(t.TempDir()), hclog.NewNullLogger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newContainer(&Service{log: hclog.NewNullLogger(), processes: st.intake.processes}, st)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		c.close()
+	}()
+	<-st.ctx.Done() // it waits for the intake
+	st.begin(t.Context())
+	<-ended
+	if st.full() {
+		t.Error("the intake has not ended before its FIFO")
+	}
+}

@@ -343,6 +343,9 @@ func (s *Service) Stop(ctx context.Context, file string) error {
 		// The daemon keeps a FIFO of which it was not told that it is empty.
 		return fmt.Errorf("the output of %s is not stored yet; the next service will read it", st.Info.ID())
 	}
+	if c == nil {
+		return nil // it ended just now, with this service; the next one delivers what it has
+	}
 	timer := time.NewTimer(stopPatience)
 	defer timer.Stop()
 	select {

@@ -17,7 +17,8 @@ type stream struct {
 	journal  *journal
 	position *positionFile
 	intake   *intake
-	cancel   context.CancelFunc // ends the intake
+	ctx      context.Context    // of the intake
+	cancel   context.CancelFunc // ends the intake, also before it begins
 	filled   chan struct{}      // closed when nothing more comes into the journal
 	resumed  bool               // an earlier service began it
 }
@@ -25,6 +26,7 @@ type stream struct {
 // openStream opens the state in dir and the FIFO.
 func openStream(dir string, r record, p *processes, log hclog.Logger) (s *stream, err error) {
 	s = &stream{record: r, dir: dir, filled: make(chan struct{})}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())
@@ -61,11 +63,12 @@ func (s *stream) align() {
 
 // begin starts the intake, which ends with the FIFO or with ctx.
 func (s *stream) begin(ctx context.Context) {
-	ctx, s.cancel = context.WithCancel(ctx)
+	unlink := context.AfterFunc(ctx, s.cancel)
 	go func() {
 		defer close(s.intake.done)
 		defer s.cancel()
-		if s.intake.run(ctx) {
+		defer unlink()
+		if s.intake.run(s.ctx) {
 			close(s.filled) // before done
 		}
 	}()
@@ -73,6 +76,7 @@ func (s *stream) begin(ctx context.Context) {
 
 // close lets go of the files. The intake must have ended, or not have begun.
 func (s *stream) close() error {
+	s.cancel()
 	var errs []error
 	if s.intake != nil && s.intake.fifo != nil {
 		_ = s.intake.fifo.Close() // an intake that has ended did that
