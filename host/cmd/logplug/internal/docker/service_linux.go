@@ -27,6 +27,8 @@ const (
 	stopPatience = time.Second
 	// tidyInterval is how often is looked for what nobody needs any more.
 	tidyInterval = 5 * time.Second
+	// secondLook is how long after that is looked again for what is missing.
+	secondLook = time.Second
 )
 
 // Config configures a Service.
