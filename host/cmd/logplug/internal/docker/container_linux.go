@@ -140,7 +140,6 @@ func (c *container) deliver(ctx context.Context, l host.Logger, got position) {
 // driver refuses a newcomer. got is how far the logger got.
 func (c *container) open(ctx context.Context, newcomer bool) (l host.Logger, got position, ok bool) {
 	s := c.front()
-	info := s.Info.Clone()
 	patience, cancel := context.WithTimeout(ctx, openPatience)
 	defer cancel()
 	tries, failed := 0, ""
@@ -152,7 +151,7 @@ func (c *container) open(ctx context.Context, newcomer bool) (l host.Logger, got
 			attempt = ctx
 		}
 		var err error
-		l, err = c.service.host.Open(attempt, s.Driver, info)
+		l, err = c.attempt(attempt, s)
 		if err == nil {
 			break
 		}
@@ -178,6 +177,19 @@ func (c *container) open(ctx context.Context, newcomer bool) (l host.Logger, got
 		got.stream, got.seq = p.Position()
 	}
 	return l, got, true
+}
+
+// attempt opens the logger. The driver may not have been there to be asked what it can do when
+// its options were stored.
+func (c *container) attempt(ctx context.Context, s *stream) (host.Logger, error) {
+	info := s.Info.Clone()
+	known := c.service.fit(ctx, s.Driver, info.Config)
+	l, err := c.service.host.Open(ctx, s.Driver, info)
+	var option *logdriver.OptionError
+	if !known && errors.As(err, &option) && c.service.fit(ctx, s.Driver, info.Config) { // now it is there
+		return c.service.host.Open(ctx, s.Driver, info)
+	}
+	return l, err
 }
 
 // refused tells whether the user has to change something: that is said when the

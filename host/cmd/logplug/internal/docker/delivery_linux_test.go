@@ -183,7 +183,13 @@ func TestResumeKeepsStreamsTogether(t *testing.T) {
 // resumed returns a service without drivers, which takes up what is in its state directory.
 func resumed(t *testing.T, state string) *Service {
 	t.Helper()
-	h, err := host.New(host.Config{PluginDirs: []string{t.TempDir()}, Logger: hclog.NewNullLogger()})
+	return resumedWith(t, state, t.TempDir())
+}
+
+// resumedWith is resumed with the drivers in a directory.
+func resumedWith(t *testing.T, state, drivers string) *Service {
+	t.Helper()
+	h, err := host.New(host.Config{PluginDirs: []string{drivers}, Logger: hclog.NewNullLogger()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -289,5 +295,28 @@ func TestEndBeforeTheIntake(t *testing.T) {
 	<-ended
 	if st.full() {
 		t.Error("the intake has not ended before its FIFO")
+	}
+}
+
+// Options that are for drivers that cannot read do not keep one from being opened that can, if
+// it could not be asked when they were stored.
+func TestStoredCacheOptions(t *testing.T) {
+	t.Parallel()
+	drivers := t.TempDir()
+	if err := os.WriteFile(filepath.Join(drivers, "logplug-driver-d"), []byte("#!/bin/sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s := resumedWith(t, t.TempDir(), drivers)
+	st := left(t, nil, position{})
+	st.Driver, st.Info = "d", logdriver.Info{ContainerID: "c", Config: map[string]string{"cache-max-file": "none"}}
+	c := newContainer(s, st)
+	for _, canRead := range []bool{false, true} {
+		d := described{at: time.Now()}
+		d.Capability.ReadLogs = canRead
+		s.describer.known["d"] = d
+		_, err := c.attempt(t.Context(), st)
+		if err == nil || refused(err) == canRead { // it is no driver
+			t.Errorf("can read: %v; it fails with %v", canRead, err)
+		}
 	}
 }

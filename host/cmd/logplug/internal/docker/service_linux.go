@@ -300,16 +300,27 @@ func (s *Service) resolve(ctx context.Context, driver string, info logdriver.Inf
 		return "", info, fmt.Errorf("%q is not a container's ID", info.ContainerID)
 	}
 	info.LogPath = filepath.Join(s.cfg.StateDir, logsDir, info.ContainerID, "container.log")
-	if d, err := s.describer.describe(ctx, driver); err == nil && d.Capability.ReadLogs {
-		// Daemons add these to all containers where they are among their defaults.
-		for _, o := range host.CacheOptions() {
-			delete(info.Config, o.Name)
-		}
-	}
+	s.fit(ctx, driver, info.Config)
 	if err := s.remember(info.ContainerID); err != nil {
 		return "", info, err
 	}
 	return driver, info, nil
+}
+
+// fit removes options from config that are for drivers that cannot read if this one can: daemons
+// add them to all containers where they are among their defaults. It returns whether that
+// could be told.
+func (s *Service) fit(ctx context.Context, driver string, config map[string]string) bool {
+	d, err := s.describer.describe(ctx, driver)
+	if err != nil {
+		return false
+	}
+	if d.Capability.ReadLogs {
+		for _, o := range host.CacheOptions() {
+			delete(config, o.Name)
+		}
+	}
+	return true
 }
 
 func (s *Service) drivers() []string {
