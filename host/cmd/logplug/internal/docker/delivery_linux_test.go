@@ -320,3 +320,27 @@ func TestStoredCacheOptions(t *testing.T) {
 		}
 	}
 }
+
+// A container goes on with the stream that it was logged in, whatever was asked for.
+func TestResumeTheLoggersStream(t *testing.T) {
+	t.Parallel()
+	state := t.TempDir()
+	logged := newStream()
+	r := record{File: filepath.Join(state, "fifo"), Driver: "none", Info: logdriver.Info{ContainerID: "c", Stream: newStream()}}
+	dir, err := r.create(filepath.Join(state, streamsDir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := openPosition(filepath.Join(dir, positionName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.store(position{stream: logged, seq: 3})
+	if err := p.close(); err != nil {
+		t.Fatal(err)
+	}
+	c := resumed(t, state).containers["c"]
+	if got := c.front().Info.Stream; got != logged || c.streamID != logged {
+		t.Errorf("it asks for %s, and goes on with %s, want %s", got, c.streamID, logged)
+	}
+}

@@ -125,7 +125,7 @@ func (s *Service) resume() {
 			s.log.Error("output of a container cannot be taken up again", "container", f.Info.ID(), "error", err)
 			continue
 		}
-		st.resumed = true
+		st.resume()
 		s.log.Info("taking up the output of a container again", "container", f.Info.ID(), "driver", f.Driver)
 		s.takeUp(st)
 	}

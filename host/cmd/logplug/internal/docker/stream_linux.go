@@ -51,6 +51,15 @@ func openStream(dir string, r record, p *processes, log hclog.Logger) (s *stream
 	return s, nil
 }
 
+// resume makes s one that an earlier service has begun. Its logger's stream was perhaps not
+// what was asked for, but that of a logger that a service before that had left.
+func (s *stream) resume() {
+	s.resumed = true
+	if at := s.position.load(); at.stream != "" {
+		s.Info.Stream = at.stream
+	}
+}
+
 // align makes the journal and the position agree, before the journal grows: one that
 // was begun anew may have a position from before.
 func (s *stream) align() {
