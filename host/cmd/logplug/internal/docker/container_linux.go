@@ -54,7 +54,7 @@ func newContainer(s *Service, first *stream) *container {
 	return c
 }
 
-// add appends a stream that has not begun. It returns false if the container takes none
+// add takes a stream that has not begun, into its place. It returns false if the container takes none
 // any more.
 func (c *container) add(s *stream) bool {
 	c.mu.Lock()
@@ -62,7 +62,11 @@ func (c *container) add(s *stream) bool {
 	if c.ended {
 		return false
 	}
-	c.streams = append(c.streams, s)
+	at := len(c.streams)
+	for at > 1 && s.before(c.streams[at-1]) { // the first may be being delivered
+		at--
+	}
+	c.streams = slices.Insert(c.streams, at, s)
 	s.intake.begun, s.intake.wasted = func() { c.supersede(s) }, c.service.wasted
 	if c.interrupt != nil {
 		c.interrupt()
@@ -75,8 +79,10 @@ func (c *container) add(s *stream) bool {
 // stopped, or one whose end the daemon could not tell.
 func (c *container) supersede(s *stream) {
 	streams, _ := c.snapshot()
-	for _, earlier := range streams[:max(slices.Index(streams, s), 0)] {
-		earlier.intake.stop()
+	for _, other := range streams {
+		if other.before(s) {
+			other.intake.stop()
+		}
 	}
 }
 

@@ -189,11 +189,19 @@ func resumed(t *testing.T, state string) *Service {
 // resumedWith is resumed with the drivers in a directory.
 func resumedWith(t *testing.T, state, drivers string) *Service {
 	t.Helper()
+	s := unresumed(t, state, drivers)
+	s.resume()
+	return s
+}
+
+// unresumed returns a service that has not taken up anything yet.
+func unresumed(t *testing.T, state, drivers string) *Service {
+	t.Helper()
 	h, err := host.New(host.Config{PluginDirs: []string{drivers}, Logger: hclog.NewNullLogger()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := New(h, Config{StateDir: state, Logger: hclog.NewNullLogger()})
+	s := newService(h, Config{StateDir: state, Logger: hclog.NewNullLogger()})
 	t.Cleanup(func() {
 		s.Quit()
 		if err := h.Close(context.Background()); err != nil {
@@ -221,7 +229,7 @@ func TestClockIsSetBack(t *testing.T) {
 		}
 	}
 	streams, _ := s.containers["c"].snapshot()
-	all, err := findRecords(filepath.Join(state, streamsDir))
+	all, _, err := findRecords(filepath.Join(state, streamsDir))
 	if err != nil || len(all) != 3 || len(streams) != 3 {
 		t.Fatalf("%d records, %d streams: %v", len(all), len(streams), err)
 	}

@@ -26,13 +26,15 @@ func (s *Service) Read(ctx context.Context, driver string, info logdriver.Info, 
 		return nil, err
 	}
 	s.mu.Lock()
-	c := s.containers[info.ContainerID]
+	c, settled := s.containers[info.ContainerID], !s.waits(info.ContainerID)
 	s.mu.Unlock()
-	settled := true
 	if c != nil {
-		if settled = c.settle(ctx); !settled && ctx.Err() == nil {
-			s.log.Warn("a log is read without what was written last: it is not logged yet", "container", info.ID())
-		}
+		settled = c.settle(ctx) && settled
+	}
+	if !settled && ctx.Err() == nil {
+		s.log.Warn("a log is read without what was written last: it is not logged yet", "container", info.ID())
+	}
+	if c != nil {
 		if w, err := c.read(ctx, cfg); !errors.Is(err, logdriver.ErrClosed) {
 			return w, err
 		}

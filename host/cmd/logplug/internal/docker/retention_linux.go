@@ -114,6 +114,7 @@ func note(path, text string) error {
 func (s *Service) tidy() {
 	since, missing := make(map[*stream]time.Time), make(map[string]bool)
 	for s.ctx.Err() == nil {
+		s.retake()
 		pause := tidyInterval
 		if s.removeLogs(missing) {
 			pause = secondLook
@@ -160,7 +161,7 @@ func (s *Service) removeLog(id, dir string) {
 // starts.
 func (s *Service) orphaned(id, dir string) bool {
 	s.mu.Lock()
-	_, used := s.containers[id]
+	used := s.containers[id] != nil || s.waits(id)
 	s.mu.Unlock()
 	text, err := os.ReadFile(filepath.Join(dir, originFile))
 	if used || err != nil {

@@ -65,8 +65,9 @@ type Service struct {
 
 	mu         sync.Mutex
 	containers map[string]*container
-	streams    map[string]*stream // by FIFO
-	newest     time.Time          // when the stream began that did so last
+	streams    map[string]*stream  // by FIFO
+	untaken    map[string]*untaken // by directory
+	newest     time.Time           // when the stream began that did so last
 	damage     Damage
 	lost       int64
 }
@@ -93,15 +94,21 @@ func Lock(stateDir string) (*os.File, error) {
 // New returns a service on h, whose spool must be in Config.StateDir. It takes up what
 // an earlier one left.
 func New(h *host.Host, cfg Config) *Service {
+	s := newService(h, cfg)
+	s.resume()
+	s.wg.Go(s.tidy)
+	return s
+}
+
+func newService(h *host.Host, cfg Config) *Service {
 	s := &Service{
 		cfg: cfg, host: h, log: cfg.Logger, processes: newProcesses("/proc"),
 		buffers:    sync.Pool{New: func() any { b := make([]byte, readBytes); return &b }},
 		describer:  describer{host: h, known: make(map[string]described)},
 		containers: make(map[string]*container), streams: make(map[string]*stream),
+		untaken: make(map[string]*untaken),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.resume()
-	s.wg.Go(s.tidy)
 	return s
 }
 
@@ -114,19 +121,21 @@ func (s *Service) Wait() { s.wg.Wait() }
 
 // resume takes up streams of an earlier service.
 func (s *Service) resume() {
-	all, err := findRecords(filepath.Join(s.cfg.StateDir, streamsDir))
+	all, others, err := findRecords(filepath.Join(s.cfg.StateDir, streamsDir))
 	if err != nil {
 		s.log.Error("output that an earlier service left cannot be found", "error", err)
 	}
+	for _, dir := range others {
+		s.untaken[dir] = &untaken{}
+	}
 	for _, f := range all {
 		s.newest = f.Began // they are in order
-		st, err := openStream(f.dir, f.record, s.processes, s.log)
+		st, err := s.reopen(f)
 		if err != nil {
-			s.log.Error("output of a container cannot be taken up again", "container", f.Info.ID(), "error", err)
+			s.untaken[f.dir] = &untaken{}
+			s.untaken[f.dir].failed(s, f.record, err)
 			continue
 		}
-		st.resume()
-		s.log.Info("taking up the output of a container again", "container", f.Info.ID(), "driver", f.Driver)
 		s.takeUp(st)
 	}
 	// Only now that each has all its streams: it takes no more once the last is logged.
@@ -135,6 +144,17 @@ func (s *Service) resume() {
 	for _, c := range s.containers {
 		s.wg.Go(func() { c.run(s.ctx, false) })
 	}
+}
+
+// reopen opens a stream of an earlier service.
+func (s *Service) reopen(f found) (*stream, error) {
+	st, err := openStream(f.dir, f.record, s.processes, s.log)
+	if err != nil {
+		return nil, err
+	}
+	st.resume()
+	s.log.Info("taking up the output of a container again", "container", f.Info.ID(), "driver", f.Driver)
+	return st, nil
 }
 
 // takeUp gives a stream of an earlier service to its container, which does not run yet.
@@ -154,19 +174,25 @@ func (s *Service) takeUp(st *stream) {
 // caller waits then. It is called with s.mu.
 func (s *Service) enlist(st *stream) (c *container, ending *container) {
 	s.processes.forget(st.key()) // those of an earlier run
-	if c := s.containers[st.key()]; c != nil {
-		if !c.add(st) {
-			return nil, c
-		}
-		s.streams[st.File] = st
-		st.begin(s.ctx)
-		return c, nil
+	return s.join(st, true)
+}
+
+// join is enlist for any stream. newcomer is as for container.run.
+func (s *Service) join(st *stream, newcomer bool) (c *container, ending *container) {
+	c = s.containers[st.key()]
+	if c != nil && !c.add(st) {
+		return nil, c
 	}
-	c = newContainer(s, st)
-	s.containers[c.key] = c
+	begun := c != nil
+	if !begun {
+		c = newContainer(s, st)
+		s.containers[c.key] = c
+	}
 	s.streams[st.File] = st
 	st.begin(s.ctx)
-	s.wg.Go(func() { c.run(s.ctx, true) })
+	if !begun {
+		s.wg.Go(func() { c.run(s.ctx, newcomer) })
+	}
 	return c, nil
 }
 
@@ -211,7 +237,7 @@ func (s *Service) Start(ctx context.Context, file, driver string, info logdriver
 		return err
 	}
 	s.mu.Lock()
-	_, known := s.streams[file]
+	known := s.streams[file] != nil || s.untaken[s.stateOf(file)] != nil
 	c, began := s.containers[info.ContainerID], s.beginning()
 	s.mu.Unlock()
 	if known {
@@ -341,7 +367,14 @@ func (s *Service) Stop(ctx context.Context, file string) error {
 	if st != nil {
 		c = s.containers[st.key()]
 	}
+	u := s.untaken[s.stateOf(file)]
+	if u != nil {
+		u.stopped = true
+	}
 	s.mu.Unlock()
+	if u != nil {
+		return fmt.Errorf("what is in %s cannot be taken up at present; it is tried again", file)
+	}
 	if st == nil {
 		s.log.Debug("the daemon stops what was not begun, or has ended", "fifo", file)
 		return nil

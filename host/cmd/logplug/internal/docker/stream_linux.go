@@ -24,8 +24,8 @@ type stream struct {
 }
 
 // openStream opens the state in dir and the FIFO.
-func openStream(dir string, r record, p *processes, log hclog.Logger) (s *stream, err error) {
-	s = &stream{record: r, dir: dir, filled: make(chan struct{})}
+func openStream(dir string, r record, p *processes, log hclog.Logger) (_ *stream, err error) {
+	s := &stream{record: r, dir: dir, filled: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
@@ -81,6 +81,14 @@ func (s *stream) begin(ctx context.Context) {
 			close(s.filled) // before done
 		}
 	}()
+}
+
+// before tells whether s is of an earlier run than other.
+func (s *stream) before(other *stream) bool {
+	if s.resumed != other.resumed {
+		return s.resumed
+	}
+	return s.Began.Before(other.Began)
 }
 
 // close lets go of the files. The intake must have ended, or not have begun.
