@@ -54,6 +54,16 @@ func receive(t *testing.T, c <-chan string, what string) string {
 	}
 }
 
+// await waits until c is closed.
+func await(t *testing.T, c <-chan struct{}, what string) {
+	t.Helper()
+	select {
+	case <-c:
+	case <-time.After(patience):
+		t.Fatalf("it does not happen: %s", what)
+	}
+}
+
 // A container goes on, and is delivered later, when its journal cannot be read, or be emptied, for
 // a while.
 func TestJournalFails(t *testing.T) {
@@ -109,8 +119,8 @@ func TestJournalFails(t *testing.T) {
 				t.Errorf("the last line is %.20q", got)
 			}
 			cancel()
-			<-ended
-			<-s.intake.done
+			await(t, ended, "the delivery ends")
+			await(t, s.intake.done, "the intake ends")
 			if err := s.close(); err != nil {
 				t.Error(err)
 			}

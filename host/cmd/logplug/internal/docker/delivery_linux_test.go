@@ -61,7 +61,7 @@ func deliver(t *testing.T, journal []byte) (lines []string, damage Damage) {
 	t.Helper()
 	s := left(t, journal, position{})
 	s.begin(t.Context())
-	<-s.intake.done
+	await(t, s.intake.done, "the intake ends")
 	service := &Service{buffers: sync.Pool{New: func() any { b := make([]byte, readBytes); return &b }}}
 	l := &listener{}
 	c := &container{service: service, log: hclog.NewNullLogger()}
@@ -176,7 +176,7 @@ func TestResumeKeepsStreamsTogether(t *testing.T) {
 		t.Errorf("%d streams are taken up", len(streams))
 	}
 	for _, st := range streams {
-		<-st.intake.done
+		await(t, st.intake.done, "an intake ends")
 	}
 }
 
@@ -204,10 +204,14 @@ func unresumed(t *testing.T, state, drivers string) *Service {
 	s := newService(h, Config{StateDir: state, Logger: hclog.NewNullLogger()})
 	t.Cleanup(func() {
 		s.Quit()
-		if err := h.Close(context.Background()); err != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := h.Close(ctx); err != nil {
 			t.Error(err)
 		}
-		s.Wait()
+		ended := make(chan struct{})
+		go func() { defer close(ended); s.Wait() }()
+		await(t, ended, "the service ends")
 	})
 	return s
 }
@@ -298,9 +302,9 @@ func TestEndBeforeTheIntake(t *testing.T) {
 		defer close(ended)
 		c.close()
 	}()
-	<-st.ctx.Done() // it waits for the intake
+	await(t, st.ctx.Done(), "it waits for the intake")
 	st.begin(t.Context())
-	<-ended
+	await(t, ended, "the container ends")
 	if st.full() {
 		t.Error("the intake has not ended before its FIFO")
 	}

@@ -37,6 +37,9 @@ func pipe(t *testing.T) (path string, reader, writer *os.File) {
 
 func write(t *testing.T, f *os.File, b []byte) {
 	t.Helper()
+	if err := f.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := f.Write(b); err != nil {
 		t.Fatal(err)
 	}

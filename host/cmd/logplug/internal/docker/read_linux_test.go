@@ -68,7 +68,7 @@ func TestReadAtTheEnd(t *testing.T) {
 	if _, err := s.Read(t.Context(), "d", logdriver.Info{ContainerID: "c"}, logdriver.ReadConfig{}); err != nil {
 		t.Error(err)
 	}
-	<-ended
+	await(t, ended, "the container ends")
 	if !l.closed.Load() {
 		t.Error("it is not closed afterwards")
 	}

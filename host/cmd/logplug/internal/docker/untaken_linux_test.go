@@ -66,7 +66,7 @@ func TestTakenUpLater(t *testing.T) {
 	if late == nil || len(s.untaken) != 0 {
 		t.Fatal("it is not taken up")
 	}
-	<-late.intake.done
+	await(t, late.intake.done, "the intake ends")
 	if size, _ := late.journal.bytes(); !late.full() || size != int64(len(output)) {
 		t.Errorf("%d bytes are taken", size)
 	}
