@@ -312,7 +312,8 @@ func TestCensus(t *testing.T) {
 	state("nothing runs", dead)
 }
 
-// What was found of a container long ago is looked at again before its FIFO is let go of.
+// What was found of a container long ago is looked at again before its FIFO is let go of, or its
+// output given up.
 func TestAbandonedIsConfirmed(t *testing.T) {
 	t.Parallel()
 	proc := &fakeProc{t, t.TempDir()}
@@ -328,8 +329,12 @@ func TestAbandonedIsConfirmed(t *testing.T) {
 	st.resumed = true
 	s := &Service{log: hclog.NewNullLogger(), processes: p, streams: map[string]*stream{path: st}}
 	long := time.Now().Add(-time.Hour)
-	p.gone["c1"] = true
 	proc.process("1000002", "shim\x00-id\x00c1\x00", unix.O_RDWR)
+	p.gone["c1"] = true
+	if st.intake.over() {
+		t.Error("the output of a container that runs may be given up")
+	}
+	p.gone["c1"] = true
 	if s.endAbandoned(map[*stream]time.Time{st: long}); st.intake.stopped() {
 		t.Fatal("the FIFO of a container that runs is let go of")
 	}
