@@ -63,7 +63,7 @@ func (l *cachedLogger) Log(m *logdriver.Message) error {
 	began := l.driver.host.spool.clock()
 	err := l.takeBoth(m, &deadline)
 	if err == nil || errors.Is(err, errDropped) {
-		if failed := l.driver.host.spool.commit(began); failed != nil {
+		if failed := l.driver.host.spool.commit(began); err == nil {
 			err = failed
 		}
 	}

@@ -22,7 +22,7 @@ import (
 // Log may be called from any number of goroutines; it returns nil once the
 // message is in the spool. It waits for room for at most Timeouts.Log and then
 // returns logdriver.ErrSpoolFull. With SyncAlways it waits for the disk too, within
-// the same time; another error then tells that the message is in the spool and may
+// the same time; ErrNotDurable then tells that the message is in the spool and may
 // not survive a loss of power. A line above the driver's BufSize is split.
 // Close is Shutdown with a deadline of Timeouts.Close.
 type Logger interface {
@@ -41,6 +41,11 @@ type Logger interface {
 	// Stats returns the logger's counters.
 	Stats() LoggerStats
 }
+
+// ErrNotDurable is returned by Log for a message that was accepted, and will be
+// delivered, but is not on the disk yet, see SyncAlways. The message, which stays the
+// caller's, must not be logged again.
+var ErrNotDurable = errors.New("a message was accepted, but may not survive a loss of power")
 
 // readingLogger is a logger of a driver that can read.
 type readingLogger struct{ *logger }

@@ -257,7 +257,7 @@ func (s *spooling) commit(began time.Time) error {
 		return nil
 	}
 	if err := s.syncer.Commit(s.limit - time.Since(began)); err != nil {
-		return fmt.Errorf("a message was accepted, but may not survive a loss of power: %w", err)
+		return fmt.Errorf("%w: %w", ErrNotDurable, err)
 	}
 	return nil
 }

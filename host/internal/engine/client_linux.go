@@ -8,7 +8,7 @@ import (
 
 // callTimeout bounds one call of a client, which may be for a hundred containers: an engine
 // that hangs fails the test that met it, and not all that would come after.
-const callTimeout = 5 * time.Minute
+const callTimeout = 2 * time.Minute
 
 // bounded is exec.Command, killed when callTimeout or ctx is over.
 func bounded(ctx context.Context, path string, args ...string) *exec.Cmd {

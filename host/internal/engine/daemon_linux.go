@@ -120,6 +120,15 @@ func (d *Daemon) Inside(name string, args ...string) *exec.Cmd {
 	return exec.Command("nsenter", enter...)
 }
 
+// RunInside runs such a command, which is killed if it takes minutes.
+func (d *Daemon) RunInside(name string, args ...string) error {
+	cmd := d.Inside(name, args...)
+	if out, err := bounded(context.Background(), cmd.Path, cmd.Args[1:]...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s %v: %w\n%s", name, args, err, out)
+	}
+	return nil
+}
+
 // Path returns where a path of the daemon's is seen from outside.
 func (d *Daemon) Path(path string) string {
 	return filepath.Join("/proc", strconv.Itoa(d.Pid()), "root", path)

@@ -32,7 +32,7 @@ func TestKilled(t *testing.T) {
 		names[i] = fmt.Sprintf("burst-%d", i)
 	}
 	began := time.Now()
-	each(names, func(i int, name string) {
+	each(t, names, func(i int, name string) {
 		d := drivers[i%len(drivers)]
 		r.create(name, "logplug-"+d, options[d], fmt.Sprintf("bursts:100:%d", burst))
 		r.Run("start", name)
@@ -50,7 +50,7 @@ func TestKilled(t *testing.T) {
 	r.await("everything is delivered", r.idle)
 	var mu sync.Mutex
 	lines := 0
-	each(names, func(_ int, name string) {
+	each(t, names, func(_ int, name string) {
 		n := r.checkBursts(name)
 		mu.Lock()
 		defer mu.Unlock()
@@ -87,18 +87,26 @@ func signalAll(t *testing.T, pids []int, s syscall.Signal) {
 	}
 }
 
-// each calls f for all names, a few at a time.
-func each(names []string, f func(i int, name string)) {
+// each calls f for all names, a few at a time. It ends the test when one has failed: a daemon
+// that hangs does so for all.
+func each(t *testing.T, names []string, f func(i int, name string)) {
+	t.Helper()
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, 4)
 	for i, name := range names {
 		slots <- struct{}{}
+		if t.Failed() {
+			break
+		}
 		wg.Go(func() {
 			defer func() { <-slots }()
 			f(i, name)
 		})
 	}
 	wg.Wait()
+	if t.Failed() {
+		t.FailNow()
+	}
 }
 
 // killAtRandom makes containers write, waits until some of it is with a sink, and kills

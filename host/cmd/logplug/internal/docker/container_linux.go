@@ -32,6 +32,10 @@ type container struct {
 	opened   chan struct{} // closed after the first attempt to open the logger
 	done     chan struct{} // closed when nothing is left to do
 
+	// reading is held for reading while a reading of the logger begins: the driver does not
+	// know a logger any more that is closed meanwhile.
+	reading sync.RWMutex
+
 	mu        sync.Mutex
 	openErr   error
 	streams   []*stream // in order; the first is being delivered
@@ -50,7 +54,7 @@ func newContainer(s *Service, first *stream) *container {
 	return c
 }
 
-// add appends a stream that has not begun. It returns false if the container takes none
+// add takes a stream that has not begun, into its place. It returns false if the container takes none
 // any more.
 func (c *container) add(s *stream) bool {
 	c.mu.Lock()
@@ -58,7 +62,11 @@ func (c *container) add(s *stream) bool {
 	if c.ended {
 		return false
 	}
-	c.streams = append(c.streams, s)
+	at := len(c.streams)
+	for at > 1 && s.before(c.streams[at-1]) { // the first may be being delivered
+		at--
+	}
+	c.streams = slices.Insert(c.streams, at, s)
 	s.intake.begun, s.intake.wasted = func() { c.supersede(s) }, c.service.wasted
 	if c.interrupt != nil {
 		c.interrupt()
@@ -71,8 +79,10 @@ func (c *container) add(s *stream) bool {
 // stopped, or one whose end the daemon could not tell.
 func (c *container) supersede(s *stream) {
 	streams, _ := c.snapshot()
-	for _, earlier := range streams[:max(slices.Index(streams, s), 0)] {
-		earlier.intake.stop()
+	for _, other := range streams {
+		if other.before(s) {
+			other.intake.stop()
+		}
 	}
 }
 
@@ -136,7 +146,6 @@ func (c *container) deliver(ctx context.Context, l host.Logger, got position) {
 // driver refuses a newcomer. got is how far the logger got.
 func (c *container) open(ctx context.Context, newcomer bool) (l host.Logger, got position, ok bool) {
 	s := c.front()
-	info := s.Info.Clone()
 	patience, cancel := context.WithTimeout(ctx, openPatience)
 	defer cancel()
 	tries, failed := 0, ""
@@ -148,7 +157,7 @@ func (c *container) open(ctx context.Context, newcomer bool) (l host.Logger, got
 			attempt = ctx
 		}
 		var err error
-		l, err = c.service.host.Open(attempt, s.Driver, info)
+		l, err = c.attempt(attempt, s)
 		if err == nil {
 			break
 		}
@@ -174,6 +183,19 @@ func (c *container) open(ctx context.Context, newcomer bool) (l host.Logger, got
 		got.stream, got.seq = p.Position()
 	}
 	return l, got, true
+}
+
+// attempt opens the logger. The driver may not have been there to be asked what it can do when
+// its options were stored.
+func (c *container) attempt(ctx context.Context, s *stream) (host.Logger, error) {
+	info := s.Info.Clone()
+	known := c.service.fit(ctx, s.Driver, info.Config)
+	l, err := c.service.host.Open(ctx, s.Driver, info)
+	var option *logdriver.OptionError
+	if !known && errors.As(err, &option) && c.service.fit(ctx, s.Driver, info.Config) { // now it is there
+		return c.service.host.Open(ctx, s.Driver, info)
+	}
+	return l, err
 }
 
 // refused tells whether the user has to change something: that is said when the
@@ -218,6 +240,11 @@ func (c *container) drop(s *stream) {
 	c.mu.Unlock()
 	s.intake.stop()
 	<-s.intake.done
+	c.forget(s)
+}
+
+// forget removes the state of a stream whose intake has ended.
+func (c *container) forget(s *stream) {
 	if err := errors.Join(s.remove(), s.close()); err != nil {
 		c.log.Warn("the state of a container's output cannot be removed", "error", err)
 	}
@@ -248,26 +275,35 @@ func (c *container) finish(ctx context.Context) bool {
 }
 
 // close closes the logger, and the files of streams that another service will
-// deliver.
+// deliver. Those whose driver refuses them are forgotten: the daemon was told.
 func (c *container) close() {
 	c.mu.Lock()
 	c.ended = true
-	l, left := c.logger, c.streams
+	l, left, refused := c.logger, c.streams, c.openErr
 	c.mu.Unlock()
 	if l != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), closePatience)
-		defer cancel()
-		if err := l.Shutdown(ctx); err != nil && !errors.Is(err, logdriver.ErrClosed) {
-			c.log.Warn("closing the logger", "error", err)
-		}
+		c.shutdown(l)
 	}
 	for _, s := range left {
 		s.cancel()
 		<-s.intake.done
-		if err := s.close(); err != nil {
+		if refused != nil {
+			c.forget(s)
+		} else if err := s.close(); err != nil {
 			c.log.Warn("closing the state of a container's output", "error", err)
 		}
 	}
 	c.service.forget(c)
-	c.setOpened(nil, c.openErr)
+	c.setOpened(nil, refused)
+}
+
+// shutdown closes the logger, between readings that begin.
+func (c *container) shutdown(l host.Logger) {
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), closePatience)
+	defer cancel()
+	if err := l.Shutdown(ctx); err != nil && !errors.Is(err, logdriver.ErrClosed) {
+		c.log.Warn("closing the logger", "error", err)
+	}
 }

@@ -3,6 +3,7 @@ package docker
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -50,6 +51,16 @@ func receive(t *testing.T, c <-chan string, what string) string {
 	case <-time.After(patience):
 		t.Fatalf("it does not come: %s", what)
 		return ""
+	}
+}
+
+// await waits until c is closed.
+func await(t *testing.T, c <-chan struct{}, what string) {
+	t.Helper()
+	select {
+	case <-c:
+	case <-time.After(patience):
+		t.Fatalf("it does not happen: %s", what)
 	}
 }
 
@@ -108,8 +119,8 @@ func TestJournalFails(t *testing.T) {
 				t.Errorf("the last line is %.20q", got)
 			}
 			cancel()
-			<-ended
-			<-s.intake.done
+			await(t, ended, "the delivery ends")
+			await(t, s.intake.done, "the intake ends")
 			if err := s.close(); err != nil {
 				t.Error(err)
 			}
@@ -269,5 +280,38 @@ func TestPositionBehindDrops(t *testing.T) {
 				t.Errorf("told %v, logged %v: %q, want %q", told, logged, got, want)
 			}
 		}
+	}
+}
+
+// slowDisk is a logger that takes what it gets, with an error of its own each time.
+type slowDisk struct{ counter }
+
+func (s *slowDisk) Log(m *logdriver.Message) error {
+	s.last++
+	s.lines.Write(m.Line)
+	return fmt.Errorf("%w: it takes too long", host.ErrNotDurable)
+}
+
+// A message that is accepted is logged once, however long the disk takes, and after an end
+// nothing behind it is skipped.
+func TestDiskIsSlow(t *testing.T) {
+	t.Parallel()
+	s := left(t, nil, position{})
+	log := hclog.NewNullLogger()
+	c := &container{service: &Service{log: log}, log: log}
+	l := &slowDisk{}
+	entry := func(d *delivery, line string) {
+		if err := d.logEntry(t.Context(), &frame.Entry{Line: []byte(line), Source: []byte("stdout")}, 10); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := newDelivery(c, s, l, position{stream: strings.Repeat("a", 32)})
+	entry(d, "1")
+	entry(d, "2")
+	stream, last := l.Position()
+	next := newDelivery(c, s, l, position{stream: stream, seq: last})
+	entry(next, "3")
+	if got := l.lines.String(); got != "123" {
+		t.Errorf("it logs %q", got)
 	}
 }

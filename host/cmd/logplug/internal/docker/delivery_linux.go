@@ -231,10 +231,11 @@ func (d *delivery) logPart(ctx context.Context, e *frame.Entry, line []byte, par
 	m := logdriver.NewMessage()
 	m.Borrow(line)
 	m.Source, m.Timestamp, m.Partial = source(e.Source), time.Unix(0, e.TimeNano), part
-	for {
+	for retried := false; ; retried = true {
 		err := d.logger.Log(m)
 		if err == nil {
-			d.accepted()
+			d.failed = nil
+			d.accepted(retried)
 			break
 		}
 		if d.given(err) {
@@ -254,11 +255,10 @@ func (d *delivery) logPart(ctx context.Context, e *frame.Entry, line []byte, par
 	return nil
 }
 
-// accepted counts a message that the logger took.
-func (d *delivery) accepted() {
+// accepted counts a message that the logger took, after it was retried perhaps.
+func (d *delivery) accepted(retried bool) {
 	d.at.seq++
-	d.failed = nil
-	if d.at.gap { // the host has told of it
+	if d.at.gap || retried { // the host has told of drops; an attempt that failed may have a number
 		d.ask()
 		d.at.gap = false
 	}
@@ -271,9 +271,13 @@ func (d *delivery) ask() {
 	}
 }
 
-// given tells whether a message that the logger did not take is done with.
+// given tells whether a message is done with for which the logger returned an error.
 func (d *delivery) given(err error) bool {
 	switch {
+	case errors.Is(err, host.ErrNotDurable):
+		d.accepted(true)
+		d.report("a message is logged, but not on the disk yet", err)
+		return true
 	case d.hasty && errors.Is(err, logdriver.ErrSpoolFull): // counted by the host
 		d.ask() // earlier drops may be told of, and this one not
 		d.at.gap = true

@@ -153,8 +153,10 @@ func (i *intake) over() bool {
 	if i.stopped() {
 		return true
 	}
+	i.processes.doubt(i.container)
+	forgot := i.processes.forgotten()
 	if i.processes.state(i.container) == unknown { // it had a process, which nobody has seen
-		i.processes.census(map[string]string{i.container: filepath.Base(i.fifo.Name())})
+		i.processes.census(map[string]string{i.container: filepath.Base(i.fifo.Name())}, forgot)
 	}
 	return i.processes.state(i.container) == dead
 }

@@ -3,12 +3,15 @@ package docker
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
+	"github.com/logplug/logplug/shared/logdriver"
 	"golang.org/x/sys/unix"
 )
 
@@ -34,6 +37,9 @@ func pipe(t *testing.T) (path string, reader, writer *os.File) {
 
 func write(t *testing.T, f *os.File, b []byte) {
 	t.Helper()
+	if err := f.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := f.Write(b); err != nil {
 		t.Fatal(err)
 	}
@@ -193,42 +199,153 @@ func TestProcesses(t *testing.T) {
 	state("c2", unknown)
 }
 
-// A container that ended before anybody looked is dead, if the daemon that holds its FIFO can be
-// seen, and nothing that runs it.
-func TestCensus(t *testing.T) {
+// A container has not ended because its processes cannot be looked at for a while.
+func TestProcessesCannotBeLookedAt(t *testing.T) {
 	t.Parallel()
-	proc := t.TempDir()
-	process := func(pid, arguments string, open ...string) {
+	proc := filepath.Join(t.TempDir(), "proc")
+	group := func(pid string) string { return filepath.Join(proc, pid, "cgroup") }
+	set := func(pid, id string) {
 		t.Helper()
-		dir := filepath.Join(proc, pid)
-		err := errors.Join(os.MkdirAll(filepath.Join(dir, "fd"), 0o700), os.WriteFile(filepath.Join(dir, "cmdline"), []byte(arguments), 0o600))
-		for i, path := range open {
-			err = errors.Join(err, os.Symlink(path, filepath.Join(dir, "fd", strconv.Itoa(i))))
-		}
+		err := errors.Join(os.MkdirAll(filepath.Join(proc, pid), 0o700), os.WriteFile(group(pid), []byte(id), 0o600))
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
+	set("1000000", "c1")
+	set("1000001", "c1")
 	p := newProcesses(proc)
-	state := func(want liveness) {
+	state := func(what string, want liveness) {
 		t.Helper()
-		p.census(map[string]string{"c1": "f1"})
+		p.mu.Lock()
+		p.scanned = p.scanned.Add(-scanInterval) // time passes
+		p.mu.Unlock()
 		if got := p.state("c1"); got != want {
-			t.Errorf("it is %v, want %v", got, want)
+			t.Errorf("%s: it is %v, want %v", what, got, want)
 		}
 	}
-	process("1000000", "init", "/dev/null")
-	state(unknown)
-	process("1000001", "dockerd", "socket:[1]", "/run/docker/logging/f1")
-	process("1000002", "shim\x00-id\x00c1\x00")
-	state(unknown)
-	if err := os.RemoveAll(filepath.Join(proc, "1000002")); err != nil {
+	state("both run", alive)
+	for _, pid := range []string{"1000000", "1000001"} {
+		if err := errors.Join(os.Remove(group(pid)), os.Mkdir(group(pid), 0o700)); err != nil { // cannot be read
+			t.Fatal(err)
+		}
+	}
+	state("none can be read", alive)
+	if err := os.Rename(proc, proc+"-moved"); err != nil {
 		t.Fatal(err)
 	}
-	state(dead)
+	state("nothing can be read", alive)
+	if err := os.Rename(proc+"-moved", proc); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(proc, "1000000")); err != nil {
+		t.Fatal(err)
+	}
+	state("one has ended", alive)
+	if err := os.RemoveAll(filepath.Join(proc, "1000001")); err != nil {
+		t.Fatal(err)
+	}
+	state("both have ended", dead)
+}
+
+// fakeProc is a proc file system of few processes.
+type fakeProc struct {
+	t   *testing.T
+	dir string
+}
+
+// process adds a process that has files open with flags.
+func (f *fakeProc) process(pid, arguments string, flags int, open ...string) {
+	f.t.Helper()
+	dir := filepath.Join(f.dir, pid)
+	err := errors.Join(os.MkdirAll(filepath.Join(dir, "fd"), 0o700), os.MkdirAll(filepath.Join(dir, "fdinfo"), 0o700),
+		os.WriteFile(filepath.Join(dir, "cmdline"), []byte(arguments), 0o600))
+	for i, path := range open {
+		info := fmt.Sprintf("pos:\t0\nflags:\t0%o\nmnt_id:\t9\n", flags)
+		err = errors.Join(err, os.Symlink(path, filepath.Join(dir, "fd", strconv.Itoa(i))),
+			os.WriteFile(filepath.Join(dir, "fdinfo", strconv.Itoa(i)), []byte(info), 0o600))
+	}
+	if err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+func (f *fakeProc) end(pid string) {
+	f.t.Helper()
+	if err := os.RemoveAll(filepath.Join(f.dir, pid)); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// A container that ended before anybody looked is dead, if the daemon that holds its FIFO can be
+// seen, and nothing that runs it.
+func TestCensus(t *testing.T) {
+	t.Parallel()
+	proc := &fakeProc{t, t.TempDir()}
+	p := newProcesses(proc.dir)
+	state := func(what string, want liveness) {
+		t.Helper()
+		p.doubt("c1")
+		p.census(map[string]string{"c1": "f1"}, p.forgotten())
+		if got := p.state("c1"); got != want {
+			t.Errorf("%s: it is %v, want %v", what, got, want)
+		}
+	}
+	const fifo = "/run/docker/logging/f1"
+	proc.process("1000000", "init", unix.O_RDWR, "/dev/null")
+	state("nobody holds the FIFO", unknown)
+	proc.process("1000003", "logplug", unix.O_RDONLY|unix.O_NONBLOCK, fifo)
+	state("a child of this process holds the FIFO", unknown)
+	proc.process("1000001", "dockerd", unix.O_RDWR|unix.O_NONBLOCK, "socket:[1]", fifo)
+	proc.process("1000002", "shim\x00-id\x00c1\x00", unix.O_RDWR)
+	state("a shim runs", unknown)
+	proc.end("1000002")
+	state("nothing runs", dead)
+	before := p.forgotten()
 	p.forget("c1")
 	if got := p.state("c1"); got != unknown {
 		t.Errorf("the next run is %v", got)
+	}
+	p.census(map[string]string{"c1": "f1"}, before)
+	if got := p.state("c1"); got != unknown {
+		t.Errorf("the next run, which began before the census, is %v", got)
+	}
+	state("nothing runs", dead)
+}
+
+// What was found of a container long ago is looked at again before its FIFO is let go of, or its
+// output given up.
+func TestAbandonedIsConfirmed(t *testing.T) {
+	t.Parallel()
+	proc := &fakeProc{t, t.TempDir()}
+	path, reader, _ := pipe(t)
+	reader.Close()
+	p := newProcesses(proc.dir)
+	proc.process("1000001", "dockerd", unix.O_RDWR, path)
+	st, err := openStream(t.TempDir(), record{File: path, Info: logdriver.Info{ContainerID: "c1"}}, p, hclog.NewNullLogger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.close()
+	st.resumed = true
+	s := &Service{log: hclog.NewNullLogger(), processes: p, streams: map[string]*stream{path: st}}
+	long := time.Now().Add(-time.Hour)
+	proc.process("1000002", "shim\x00-id\x00c1\x00", unix.O_RDWR)
+	p.gone["c1"] = true
+	if st.intake.over() {
+		t.Error("the output of a container that runs may be given up")
+	}
+	p.gone["c1"] = true
+	if s.endAbandoned(map[*stream]time.Time{st: long}); st.intake.stopped() {
+		t.Fatal("the FIFO of a container that runs is let go of")
+	}
+	proc.end("1000002")
+	since := make(map[*stream]time.Time)
+	if s.endAbandoned(since); st.intake.stopped() || len(since) != 1 {
+		t.Fatalf("it has ended: stopped %v, %d streams wait", st.intake.stopped(), len(since))
+	}
+	since[st] = long
+	if s.endAbandoned(since); !st.intake.stopped() {
+		t.Error("the FIFO of a container that has ended stays")
 	}
 }
 
@@ -249,9 +366,9 @@ func TestRecords(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "strange"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	all, err := findRecords(dir)
-	if err == nil {
-		t.Error("a directory without a record is not reported")
+	all, others, err := findRecords(dir)
+	if err == nil || len(others) != 1 {
+		t.Errorf("a directory without a record is not reported: %q, %v", others, err)
 	}
 	if len(all) != 2 || all[0].File != "/run/b" || all[1].File != "/run/a" {
 		t.Errorf("%+v", all)

@@ -30,6 +30,9 @@ import (
 // patience bounds each wait.
 const patience = time.Minute
 
+// buildPatience bounds each build, on a machine that has others to do.
+const buildPatience = 5 * time.Minute
+
 // image is the image of the tests' containers, which run puppet.
 const image = "puppet"
 
@@ -72,14 +75,25 @@ var build = sync.OnceValues(func() (*binaries, error) {
 		b.drivers() + "/logplug-driver-moody":    "host/cmd/logplug/internal/docker/testdata/moody",
 		b.drivers() + "/logplug-driver-sink":     "sdk/testdrivers/sink",
 	} {
-		out, err := exec.Command("go", "build", "-o", path, "github.com/logplug/logplug/"+pkg).CombinedOutput()
+		out, err := combined("go", "build", "-o", path, "github.com/logplug/logplug/"+pkg)
 		if err != nil {
 			return b, fmt.Errorf("build %s: %w\n%s", pkg, err, out)
 		}
 	}
-	_, err := engine.Puppet(context.Background(), b.dir)
+	ctx, cancel := context.WithTimeout(context.Background(), buildPatience)
+	defer cancel()
+	_, err := engine.Puppet(ctx, b.dir)
 	return b, err
 })
+
+// combined runs a command, and returns what it printed.
+func combined(name string, args ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), buildPatience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.WaitDelay = time.Second // for pipes that its own children hold
+	return cmd.CombinedOutput()
+}
 
 // programs returns them. With -short, which goes with the race detector, it skips the test:
 // they are built without that.
@@ -122,14 +136,16 @@ func newRig(t testing.TB, prepare ...func(r *rig)) *rig {
 	for _, f := range prepare {
 		f(r)
 	}
-	r.start()
 	t.Cleanup(func() {
 		r.RemoveAll() // while somebody listens to the daemon
-		r.end(r.cmd, r.exited, syscall.SIGTERM)
+		if r.cmd != nil {
+			r.end(r.cmd, r.exited, syscall.SIGTERM)
+		}
 		if t.Failed() {
 			t.Logf("logplug docker serve printed:\n%s", r.out.tail())
 		}
 	})
+	r.start()
 	return r
 }
 
@@ -143,28 +159,32 @@ func (r *rig) on(t testing.TB) *rig {
 // start starts the plugins, and waits until they are served.
 func (r *rig) start() {
 	r.t.Helper()
-	r.cmd = r.Inside(r.bin.logplug(), "docker", "serve", "--state-dir", r.state, "--plugin-dir", r.bin.drivers(),
+	cmd := r.Inside(r.bin.logplug(), "docker", "serve", "--state-dir", r.state, "--plugin-dir", r.bin.drivers(),
 		"--docker-root", filepath.Join(r.Dir, "data"))
-	stderr, err := r.cmd.StderrPipe()
+	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := r.cmd.Start(); err != nil {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
 		r.t.Fatal(err)
 	}
 	ready := make(chan struct{})
-	cmd, exited := r.cmd, make(chan struct{})
-	r.exited = exited
+	exited := make(chan struct{})
+	r.cmd, r.exited = cmd, exited
 	go func() {
 		defer close(exited)
-		lines := bufio.NewScanner(stderr)
-		for lines.Scan() {
-			r.out.add(lines.Text())
-			if strings.Contains(lines.Text(), "DATA RACE") { // of a binary built with the race detector
+		lines := bufio.NewReader(stderr) // however long they are: nobody waits for it to be read
+		for {
+			line, err := lines.ReadString('\n')
+			if err != nil && line == "" {
+				break
+			}
+			r.out.add(strings.TrimSuffix(line, "\n"))
+			if strings.Contains(line, "DATA RACE") { // of a binary built with the race detector
 				r.t.Error("logplug docker serve reports a data race")
 			}
-			if strings.HasPrefix(lines.Text(), "logplug: ready") {
+			if strings.HasPrefix(line, "logplug: ready") {
 				close(ready)
 			}
 		}

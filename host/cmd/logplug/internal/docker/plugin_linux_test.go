@@ -2,7 +2,6 @@ package docker_test
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -20,7 +19,7 @@ func TestManagedPlugin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command(receiver.Need(t, "make"), "-C", root, "docker-plugin", "PLUGIN="+dir, "DRIVERS=jsonfile local").CombinedOutput()
+	out, err := combined(receiver.Need(t, "make"), "-C", root, "docker-plugin", "PLUGIN="+dir, "DRIVERS=jsonfile local")
 	if err != nil {
 		t.Fatalf("make docker-plugin: %v\n%s", err, out)
 	}
@@ -75,7 +74,7 @@ func TestUnits(t *testing.T) {
 		if err := os.WriteFile(unit, []byte(strings.ReplaceAll(string(text), "/usr/bin/logplug", "/bin/true")), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if out, err := exec.Command(analyze, "verify", "--man=no", unit).CombinedOutput(); err != nil || len(out) > 0 {
+		if out, err := combined(analyze, "verify", "--man=no", unit); err != nil || len(out) > 0 {
 			t.Errorf("%s: systemd-analyze verify: %v\n%s", name, err, out)
 		}
 		help, err := os.ReadFile("../../" + document)

@@ -26,27 +26,67 @@ func (s *Service) Read(ctx context.Context, driver string, info logdriver.Info, 
 		return nil, err
 	}
 	s.mu.Lock()
-	c := s.containers[info.ContainerID]
+	c, settled := s.containers[info.ContainerID], !s.waits(info.ContainerID)
 	s.mu.Unlock()
 	if c != nil {
-		c.settle(ctx)
-		if _, l := c.snapshot(); l != nil {
-			r, ok := l.(logdriver.LogReader)
-			if !ok {
-				return nil, logdriver.ErrReadLogsNotSupported
-			}
-			w := r.ReadLogs(ctx, cfg)
-			if err := failure(w); !errors.Is(err, logdriver.ErrClosed) {
-				return w, err
-			}
+		settled = c.settle(ctx) && settled
+	}
+	if !settled && ctx.Err() == nil {
+		s.log.Warn("a log is read without what was written last: it is not logged yet", "container", info.ID())
+	}
+	if c != nil {
+		if w, err := c.read(ctx, cfg); !errors.Is(err, logdriver.ErrClosed) {
+			return w, err
 		}
 	}
 	w := s.host.ReadLogs(ctx, driver, info, cfg)
+	if settled {
+		return w, failure(w)
+	}
+	return w, unsettled(ctx, w, &info)
+}
+
+// unsettled is failure where there is output that is not logged yet: that there is no log
+// does not mean that nothing was written.
+func unsettled(ctx context.Context, w *logdriver.LogWatcher, info *logdriver.Info) error {
+	ctx, cancel := context.WithTimeout(ctx, readPatience)
+	defer cancel()
+	tick := time.NewTicker(readTick)
+	defer tick.Stop()
+	for len(w.Msg)+len(w.Err) == 0 && ctx.Err() == nil { // the end of a reading comes after its beginning
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
+	}
+	err := failure(w)
+	if errors.Is(err, logdriver.ErrNoLog) {
+		return fmt.Errorf("what %s has written is not logged yet: its logger cannot be opened at present", info.ID())
+	}
+	return err
+}
+
+// read starts reading the logger. It returns logdriver.ErrClosed if there is none, or no more.
+func (c *container) read(ctx context.Context, cfg logdriver.ReadConfig) (*logdriver.LogWatcher, error) {
+	c.reading.RLock()
+	defer c.reading.RUnlock()
+	_, l := c.snapshot()
+	if l == nil {
+		return nil, logdriver.ErrClosed
+	}
+	r, ok := l.(logdriver.LogReader)
+	if !ok {
+		return nil, logdriver.ErrReadLogsNotSupported
+	}
+	w := r.ReadLogs(ctx, cfg)
 	return w, failure(w)
 }
 
 // failure returns why a reading did not begin.
 func failure(w *logdriver.LogWatcher) error {
+	if len(w.Msg) > 0 {
+		return nil // it has; why it ended comes afterwards
+	}
 	select {
 	case err := <-w.Err:
 		w.Close()

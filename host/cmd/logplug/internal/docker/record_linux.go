@@ -94,11 +94,11 @@ type found struct {
 }
 
 // findRecords returns what an earlier service left, in the order in which it began.
-// Directories that cannot be understood are reported and stay.
-func findRecords(parent string) (all []found, err error) {
+// Directories that cannot be understood are reported and stay; they are in others.
+func findRecords(parent string) (all []found, others []string, err error) {
 	entries, err := os.ReadDir(parent)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
+		return nil, nil, nil
 	}
 	var errs []error
 	for _, e := range entries {
@@ -109,11 +109,11 @@ func findRecords(parent string) (all []found, err error) {
 		}
 		r, err := readRecord(dir)
 		if err != nil {
-			errs = append(errs, err)
+			errs, others = append(errs, err), append(others, dir)
 			continue
 		}
 		all = append(all, found{dir, r})
 	}
 	slices.SortStableFunc(all, func(a, b found) int { return a.Began.Compare(b.Began) })
-	return all, errors.Join(append(errs, err)...)
+	return all, others, errors.Join(append(errs, err)...)
 }

@@ -28,30 +28,93 @@ func retention(t *testing.T) (s *Service, log, origin string) {
 	return s, log, origin
 }
 
+// look is removeLogs twice, as it takes two looks.
+func look(s *Service) {
+	missing := make(map[string]bool)
+	s.removeLogs(missing)
+	s.removeLogs(missing)
+}
+
 // A log goes with its container, and with nothing else.
 func TestRemoveLogs(t *testing.T) {
 	t.Parallel()
 	s, log, origin := retention(t)
 	note := filepath.Join(filepath.Dir(log), originFile)
-	for _, damaged := range []string{"", "c", origin + "\x00"} {
+	for _, damaged := range []string{"", "c", " ", origin + "\x00", "1:2", "1:2 ", " " + origin, "1:2 c"} {
 		if err := os.WriteFile(note, []byte(damaged), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if s.removeLogs(); !exists(t, log) {
+		if look(s); !exists(t, log) {
 			t.Fatalf("the log is removed because its origin is %q", damaged)
 		}
 	}
 	if err := s.remember("c"); err != nil {
 		t.Fatal(err)
 	}
-	if s.removeLogs(); !exists(t, log) {
+	if look(s); !exists(t, log) {
 		t.Fatal("the log is removed before its container")
 	}
 	if err := os.Remove(origin); err != nil {
 		t.Fatal(err)
 	}
-	if s.removeLogs(); exists(t, log) {
+	if look(s); exists(t, log) {
 		t.Error("the log stays")
+	}
+}
+
+// A log whose origin an earlier version has noted goes with its container, too.
+func TestRemoveLogsOfEarlierVersions(t *testing.T) {
+	t.Parallel()
+	s, log, origin := retention(t)
+	note := filepath.Join(filepath.Dir(log), originFile)
+	if err := os.WriteFile(note, []byte(origin), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(origin, origin+"-away"); err != nil {
+		t.Fatal(err)
+	}
+	missing := make(map[string]bool)
+	if more := s.removeLogs(missing); !more || !exists(t, log) {
+		t.Fatal("the log is removed at the first look")
+	}
+	if err := os.Rename(origin+"-away", origin); err != nil {
+		t.Fatal(err)
+	}
+	if more := s.removeLogs(missing); more || !exists(t, log) || missing["c"] {
+		t.Fatal("the container is there again, and still missing")
+	}
+	if text, err := os.ReadFile(note); err != nil || string(text) == origin {
+		t.Errorf("the origin stays %q: %v", text, err)
+	}
+	if err := errors.Join(os.WriteFile(note, []byte(origin), 0o600), os.Remove(origin)); err != nil {
+		t.Fatal(err)
+	}
+	if look(s); exists(t, log) {
+		t.Error("the log stays")
+	}
+}
+
+// A log stays while another directory is where the daemon's was: the one below a mount point,
+// say.
+func TestLogsStayWithoutTheDataDirectory(t *testing.T) {
+	t.Parallel()
+	s, log, origin := retention(t)
+	root := s.cfg.DockerRoot
+	if err := os.Rename(root, root+"-away"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(root + "-away") })
+	if err := os.MkdirAll(filepath.Dir(origin), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if look(s); !exists(t, log) {
+		t.Fatal("the log is removed while another directory is there")
+	}
+	if err := errors.Join(os.RemoveAll(root), os.Rename(root+"-away", root), os.Remove(origin)); err != nil {
+		t.Fatal(err)
+	}
+	if look(s); exists(t, log) {
+		t.Error("the log stays when the directory is there again")
 	}
 }
 
@@ -77,7 +140,7 @@ func TestRemoveLogsWhileReadersBegin(t *testing.T) {
 			over = true
 		default:
 		}
-		if s.removeLogs(); !exists(t, log) {
+		if look(s); !exists(t, log) {
 			t.Fatal("the log is removed")
 		}
 	}

@@ -27,6 +27,8 @@ const (
 	stopPatience = time.Second
 	// tidyInterval is how often is looked for what nobody needs any more.
 	tidyInterval = 5 * time.Second
+	// secondLook is how long after that is looked again for what is missing.
+	secondLook = time.Second
 )
 
 // Config configures a Service.
@@ -63,7 +65,9 @@ type Service struct {
 
 	mu         sync.Mutex
 	containers map[string]*container
-	streams    map[string]*stream // by FIFO
+	streams    map[string]*stream  // by FIFO
+	untaken    map[string]*untaken // by directory
+	newest     time.Time           // when the stream began that did so last
 	damage     Damage
 	lost       int64
 }
@@ -90,15 +94,21 @@ func Lock(stateDir string) (*os.File, error) {
 // New returns a service on h, whose spool must be in Config.StateDir. It takes up what
 // an earlier one left.
 func New(h *host.Host, cfg Config) *Service {
+	s := newService(h, cfg)
+	s.resume()
+	s.wg.Go(s.tidy)
+	return s
+}
+
+func newService(h *host.Host, cfg Config) *Service {
 	s := &Service{
 		cfg: cfg, host: h, log: cfg.Logger, processes: newProcesses("/proc"),
 		buffers:    sync.Pool{New: func() any { b := make([]byte, readBytes); return &b }},
 		describer:  describer{host: h, known: make(map[string]described)},
 		containers: make(map[string]*container), streams: make(map[string]*stream),
+		untaken: make(map[string]*untaken),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.resume()
-	s.wg.Go(s.tidy)
 	return s
 }
 
@@ -111,18 +121,21 @@ func (s *Service) Wait() { s.wg.Wait() }
 
 // resume takes up streams of an earlier service.
 func (s *Service) resume() {
-	all, err := findRecords(filepath.Join(s.cfg.StateDir, streamsDir))
+	all, others, err := findRecords(filepath.Join(s.cfg.StateDir, streamsDir))
 	if err != nil {
 		s.log.Error("output that an earlier service left cannot be found", "error", err)
 	}
+	for _, dir := range others {
+		s.untaken[dir] = &untaken{}
+	}
 	for _, f := range all {
-		st, err := openStream(f.dir, f.record, s.processes, s.log)
+		s.newest = f.Began // they are in order
+		st, err := s.reopen(f)
 		if err != nil {
-			s.log.Error("output of a container cannot be taken up again", "container", f.Info.ID(), "error", err)
+			s.untaken[f.dir] = &untaken{}
+			s.untaken[f.dir].failed(s, f.record, err)
 			continue
 		}
-		st.resumed = true
-		s.log.Info("taking up the output of a container again", "container", f.Info.ID(), "driver", f.Driver)
 		s.takeUp(st)
 	}
 	// Only now that each has all its streams: it takes no more once the last is logged.
@@ -131,6 +144,17 @@ func (s *Service) resume() {
 	for _, c := range s.containers {
 		s.wg.Go(func() { c.run(s.ctx, false) })
 	}
+}
+
+// reopen opens a stream of an earlier service.
+func (s *Service) reopen(f found) (*stream, error) {
+	st, err := openStream(f.dir, f.record, s.processes, s.log)
+	if err != nil {
+		return nil, err
+	}
+	st.resume()
+	s.log.Info("taking up the output of a container again", "container", f.Info.ID(), "driver", f.Driver)
+	return st, nil
 }
 
 // takeUp gives a stream of an earlier service to its container, which does not run yet.
@@ -150,19 +174,25 @@ func (s *Service) takeUp(st *stream) {
 // caller waits then. It is called with s.mu.
 func (s *Service) enlist(st *stream) (c *container, ending *container) {
 	s.processes.forget(st.key()) // those of an earlier run
-	if c := s.containers[st.key()]; c != nil {
-		if !c.add(st) {
-			return nil, c
-		}
-		s.streams[st.File] = st
-		st.begin(s.ctx)
-		return c, nil
+	return s.join(st, true)
+}
+
+// join is enlist for any stream. newcomer is as for container.run.
+func (s *Service) join(st *stream, newcomer bool) (c *container, ending *container) {
+	c = s.containers[st.key()]
+	if c != nil && !c.add(st) {
+		return nil, c
 	}
-	c = newContainer(s, st)
-	s.containers[c.key] = c
+	begun := c != nil
+	if !begun {
+		c = newContainer(s, st)
+		s.containers[c.key] = c
+	}
 	s.streams[st.File] = st
 	st.begin(s.ctx)
-	s.wg.Go(func() { c.run(s.ctx, true) })
+	if !begun {
+		s.wg.Go(func() { c.run(s.ctx, newcomer) })
+	}
 	return c, nil
 }
 
@@ -207,8 +237,8 @@ func (s *Service) Start(ctx context.Context, file, driver string, info logdriver
 		return err
 	}
 	s.mu.Lock()
-	_, known := s.streams[file]
-	c := s.containers[info.ContainerID]
+	known := s.streams[file] != nil || s.untaken[s.stateOf(file)] != nil
+	c, began := s.containers[info.ContainerID], s.beginning()
 	s.mu.Unlock()
 	if known {
 		return nil // the daemon did not get the answer and asks again
@@ -217,11 +247,22 @@ func (s *Service) Start(ctx context.Context, file, driver string, info logdriver
 	if c != nil {
 		info.Stream = c.streamID
 	}
-	st, err := s.newStream(record{File: file, Driver: driver, Info: info, Began: time.Now()})
+	st, err := s.newStream(record{File: file, Driver: driver, Info: info, Began: began})
 	if err != nil {
 		return fmt.Errorf("keep the output of %s: %w", info.ID(), err)
 	}
 	return s.await(ctx, st)
+}
+
+// beginning returns when a new stream begins: after all others, which are put in order by
+// that, also when the clock was set back. It is called with s.mu.
+func (s *Service) beginning() time.Time {
+	now := time.Now().Round(0) // others have no monotonic clock
+	if !now.After(s.newest) {
+		now = s.newest.Add(1)
+	}
+	s.newest = now
+	return now
 }
 
 // await gives a new stream to its container, and waits until its logger is open.
@@ -285,16 +326,27 @@ func (s *Service) resolve(ctx context.Context, driver string, info logdriver.Inf
 		return "", info, fmt.Errorf("%q is not a container's ID", info.ContainerID)
 	}
 	info.LogPath = filepath.Join(s.cfg.StateDir, logsDir, info.ContainerID, "container.log")
-	if d, err := s.describer.describe(ctx, driver); err == nil && d.Capability.ReadLogs {
-		// Daemons add these to all containers where they are among their defaults.
-		for _, o := range host.CacheOptions() {
-			delete(info.Config, o.Name)
-		}
-	}
+	s.fit(ctx, driver, info.Config)
 	if err := s.remember(info.ContainerID); err != nil {
 		return "", info, err
 	}
 	return driver, info, nil
+}
+
+// fit removes options from config that are for drivers that cannot read if this one can: daemons
+// add them to all containers where they are among their defaults. It returns whether that
+// could be told.
+func (s *Service) fit(ctx context.Context, driver string, config map[string]string) bool {
+	d, err := s.describer.describe(ctx, driver)
+	if err != nil {
+		return false
+	}
+	if d.Capability.ReadLogs {
+		for _, o := range host.CacheOptions() {
+			delete(config, o.Name)
+		}
+	}
+	return true
 }
 
 func (s *Service) drivers() []string {
@@ -315,7 +367,14 @@ func (s *Service) Stop(ctx context.Context, file string) error {
 	if st != nil {
 		c = s.containers[st.key()]
 	}
+	u := s.untaken[s.stateOf(file)]
+	if u != nil {
+		u.stopped = true
+	}
 	s.mu.Unlock()
+	if u != nil {
+		return fmt.Errorf("what is in %s cannot be taken up at present; it is tried again", file)
+	}
 	if st == nil {
 		s.log.Debug("the daemon stops what was not begun, or has ended", "fifo", file)
 		return nil
@@ -329,6 +388,9 @@ func (s *Service) Stop(ctx context.Context, file string) error {
 	if !st.full() {
 		// The daemon keeps a FIFO of which it was not told that it is empty.
 		return fmt.Errorf("the output of %s is not stored yet; the next service will read it", st.Info.ID())
+	}
+	if c == nil {
+		return nil // it ended just now, with this service; the next one delivers what it has
 	}
 	timer := time.NewTimer(stopPatience)
 	defer timer.Stop()

@@ -17,14 +17,16 @@ type stream struct {
 	journal  *journal
 	position *positionFile
 	intake   *intake
-	cancel   context.CancelFunc // ends the intake
+	ctx      context.Context    // of the intake
+	cancel   context.CancelFunc // ends the intake, also before it begins
 	filled   chan struct{}      // closed when nothing more comes into the journal
 	resumed  bool               // an earlier service began it
 }
 
 // openStream opens the state in dir and the FIFO.
-func openStream(dir string, r record, p *processes, log hclog.Logger) (s *stream, err error) {
-	s = &stream{record: r, dir: dir, filled: make(chan struct{})}
+func openStream(dir string, r record, p *processes, log hclog.Logger) (_ *stream, err error) {
+	s := &stream{record: r, dir: dir, filled: make(chan struct{})}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())
@@ -49,6 +51,15 @@ func openStream(dir string, r record, p *processes, log hclog.Logger) (s *stream
 	return s, nil
 }
 
+// resume makes s one that an earlier service has begun. Its logger's stream was perhaps not
+// what was asked for, but that of a logger that a service before that had left.
+func (s *stream) resume() {
+	s.resumed = true
+	if at := s.position.load(); at.stream != "" {
+		s.Info.Stream = at.stream
+	}
+}
+
 // align makes the journal and the position agree, before the journal grows: one that
 // was begun anew may have a position from before.
 func (s *stream) align() {
@@ -61,18 +72,28 @@ func (s *stream) align() {
 
 // begin starts the intake, which ends with the FIFO or with ctx.
 func (s *stream) begin(ctx context.Context) {
-	ctx, s.cancel = context.WithCancel(ctx)
+	unlink := context.AfterFunc(ctx, s.cancel)
 	go func() {
 		defer close(s.intake.done)
 		defer s.cancel()
-		if s.intake.run(ctx) {
+		defer unlink()
+		if s.intake.run(s.ctx) {
 			close(s.filled) // before done
 		}
 	}()
 }
 
+// before tells whether s is of an earlier run than other.
+func (s *stream) before(other *stream) bool {
+	if s.resumed != other.resumed {
+		return s.resumed
+	}
+	return s.Began.Before(other.Began)
+}
+
 // close lets go of the files. The intake must have ended, or not have begun.
 func (s *stream) close() error {
+	s.cancel()
 	var errs []error
 	if s.intake != nil && s.intake.fifo != nil {
 		_ = s.intake.fifo.Close() // an intake that has ended did that

@@ -28,14 +28,13 @@ func TestDriverHangs(t *testing.T) {
 		c := r.flood("logplug-jsonfile", []string{"max-size=1g", "max-file=1"})
 		stopped := make(map[int]bool)
 		r.awaitWaiting(c, func() { // also those that replace one
-			pid := r.process("jsonfile")
-			if err := syscall.Kill(pid, syscall.SIGSTOP); err == nil {
+			if pid := r.process("jsonfile"); !stopped[pid] && r.freeze(pid) {
 				stopped[pid] = true
 			}
 		})
 		r.checkEnd(c, usual)
 		for pid := range stopped {
-			_ = syscall.Kill(pid, syscall.SIGCONT) // it may have been replaced
+			thaw(pid)
 		}
 		r.checkDelivered(c)
 	})
@@ -144,6 +143,9 @@ func TestSinkIsDown(t *testing.T) {
 	r.create("early", "logplug-moody", []string{"until=" + up}, "out:hello", "wait", "out:end")
 	r.Run("start", "early")
 	r.await("the reason is told", func() bool { return r.out.has("the sink is down") })
+	if out, err := r.Docker("logs", "early").Output(); !strings.Contains(exitText(err), "not logged yet") {
+		t.Errorf("docker logs prints %q, and fails with %v", out, err)
+	}
 	if err := os.WriteFile(up+".new", []byte("it is warming up"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -198,8 +200,8 @@ func checkDrops(t *testing.T, r *rig) {
 	r.create("hasty", "logplug-jsonfile", []string{"mode=non-blocking", "max-buffer-size=64k"}, "count:1:10", "flood:1000:20000", "wait")
 	r.Run("start", "hasty")
 	pid := r.process("jsonfile")
-	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
+	if !r.freeze(pid) {
+		t.Fatal("the driver has ended")
 	}
 	r.await("drops are counted", func() bool {
 		r.Run("kill", "--signal", "USR1", "hasty")
@@ -207,7 +209,7 @@ func checkDrops(t *testing.T, r *rig) {
 		return dropped > 0
 	})
 	r.Run("kill", "--signal", "TERM", "hasty")
-	_ = syscall.Kill(pid, syscall.SIGCONT)
+	thaw(pid)
 	r.await("the drops are told of", func() bool {
 		out, errs := r.logs("hasty")
 		return strings.Contains(out+errs, "dropped")
@@ -294,7 +296,20 @@ func TestDiskIsFull(t *testing.T) {
 // inside runs a command that sees the daemon's mounts.
 func (r *rig) inside(name string, args ...string) {
 	r.t.Helper()
-	if out, err := r.Inside(name, args...).CombinedOutput(); err != nil {
-		r.t.Fatalf("%s %v: %v\n%s", name, args, err, out)
+	if err := r.RunInside(name, args...); err != nil {
+		r.t.Fatal(err)
 	}
 }
+
+// freeze stops a driver, until the end of the test at the latest. It returns false if the driver
+// has just ended.
+func (r *rig) freeze(pid int) bool {
+	if syscall.Kill(pid, syscall.SIGSTOP) != nil {
+		return false
+	}
+	r.t.Cleanup(func() { thaw(pid) })
+	return true
+}
+
+// thaw makes a driver go on that may have ended.
+func thaw(pid int) { _ = syscall.Kill(pid, syscall.SIGCONT) }
