@@ -225,6 +225,9 @@ func (s *Session) take(stream *carry.Stream) bool {
 			return true
 		case s.mayDrop() && errors.Is(err, logdriver.ErrSpoolFull): // counted and marked by the host
 			return false
+		case errors.Is(err, host.ErrNotDurable): // it is in the spool
+			s.note(err)
+			return false
 		}
 		s.lost.Add(1)
 		s.note(err)
