@@ -222,6 +222,8 @@ func TestHoles(t *testing.T) {
 		"stored late":      {[]span{{1, 2}, {4, 512}, {3, 3}, {513, 1000}}, 1000, 1010, 1010},
 		"not in the order": {[]span{{1, 100}, {301, 512}, {101, 300}, {601, 700}}, 512, 1000, 1000},
 		"never sent":       {[]span{{1, 600}, {700, 800}}, 600, 900, 900},
+		"old ones removed": {[]span{{10100, 10511}}, 9999, 10600, 601},
+		"few are left":     {[]span{{400, 600}}, 88, 600, 512},
 	} {
 		t.Run(name, func(t *testing.T) {
 			j := receiver.StartJournald(t, receiver.JournaldConfig{})
