@@ -138,7 +138,11 @@ type proxy struct {
 }
 
 func newProxy(t testing.TB, target string, bytes int) *proxy {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return newProxyAt(t, "127.0.0.1:0", target, bytes)
+}
+
+func newProxyAt(t testing.TB, address, target string, bytes int) *proxy {
+	l, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -61,6 +61,9 @@ func (r *reading) consume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := r.checkSetBack(ctx); err != nil {
+		return err
+	}
 	if err := r.checkEnd(ctx); err != nil {
 		return err
 	}
@@ -179,6 +182,7 @@ func (r *reading) accept(ctx context.Context, msg jetstream.Msg, delivered *uint
 		return errDelivery
 	}
 	*delivered++
+	r.know(stored{seq: info.Sequence.Stream, time: info.Timestamp})
 	if at := info.Sequence.Stream; at > r.read {
 		if r.end > 0 && at > r.end {
 			return errDone

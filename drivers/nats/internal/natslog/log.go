@@ -25,9 +25,10 @@ func (l *log) key() string { return l.stream.name + " " + l.subject }
 
 // stored is a message in the stream.
 type stored struct {
-	seq    uint64 // in the stream
-	header nats.Header
-	time   time.Time // when it was stored
+	seq     uint64 // in the stream
+	subject string
+	header  nats.Header
+	time    time.Time // when it was stored
 }
 
 var errNoMessage = errors.New("no such message")
@@ -61,9 +62,10 @@ func (l *log) ask(ctx context.Context, request map[string]any) (stored, error) {
 	}
 	var answer struct {
 		Message *struct {
-			Seq    uint64    `json:"seq"`
-			Header []byte    `json:"hdrs"`
-			Time   time.Time `json:"time"`
+			Seq     uint64    `json:"seq"`
+			Subject string    `json:"subject"`
+			Header  []byte    `json:"hdrs"`
+			Time    time.Time `json:"time"`
 		} `json:"message"`
 		Error *jetstream.APIError `json:"error"`
 	}
@@ -80,11 +82,10 @@ func (l *log) ask(ctx context.Context, request map[string]any) (stored, error) {
 	case answer.Message == nil:
 		return stored{}, errNoMessage
 	}
-	s := stored{seq: answer.Message.Seq, time: answer.Message.Time}
+	s := stored{seq: answer.Message.Seq, subject: answer.Message.Subject, time: answer.Message.Time}
 	if len(answer.Message.Header) > 0 {
-		if s.header, err = nats.DecodeHeadersMsg(answer.Message.Header); err != nil {
-			return stored{}, fmt.Errorf("message %d of the stream %q: %w", s.seq, l.stream.name, err)
-		}
+		// Damaged ones are as good as none: the message is another program's.
+		s.header, _ = nats.DecodeHeadersMsg(answer.Message.Header)
 	}
 	return s, nil
 }

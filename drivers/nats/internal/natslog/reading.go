@@ -38,6 +38,7 @@ type reading struct {
 	read    uint64 // place of the last message that was read, or passed over
 	end     uint64 // place where the reading ends, 0 for none
 	index   uint64 // of the last line that was read, 0 for none
+	known   stored // the latest message that was there; without a time if it was not read
 	matched bool   // Since has been reached
 	timed   bool   // the reading ends when Until has passed
 	pieces  [][]byte
@@ -163,6 +164,7 @@ func (r *reading) locate(ctx context.Context) error {
 		}
 	}
 	r.read = first - 1
+	r.know(stored{seq: r.begin.at})
 	if !r.cfg.Follow || (r.logger == nil && r.begin.closed) {
 		r.end = max(r.begin.at, 1)
 	}
