@@ -94,6 +94,7 @@ func (l *log) ask(ctx context.Context, request map[string]any) (stored, error) {
 type state struct {
 	at      uint64 // its sequence in the stream, 0 if the log is empty
 	index   uint64 // of the last line
+	follows uint64 // of the last line that is known, if index is above it because the log is empty
 	peak    time.Time
 	writers []writer // the latest first
 	closed  bool

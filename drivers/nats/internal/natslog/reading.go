@@ -183,18 +183,16 @@ func (r *reading) take(ctx context.Context, msg jetstream.Msg, at uint64, stored
 		r.keep(msg.Data())
 		return nil
 	}
-	if got.event != "" {
-		r.read = at
-		if got.event == eventClose && r.logger == nil && at >= r.begin.at {
-			return errDone
-		}
-		r.index = max(r.index, got.index)
-		return nil
-	}
-	if skip, err := r.checkIndex(ctx, got.index); skip || err != nil {
+	if skip, err := r.checkIndex(ctx, &got); skip || err != nil {
 		return err
 	}
 	r.read = at
+	if got.event != "" {
+		if got.event == eventClose && r.logger == nil && at >= r.begin.at {
+			return errDone
+		}
+		return nil
+	}
 	if !r.cfg.Until.IsZero() && got.time.After(r.cfg.Until) {
 		return errDone
 	}
@@ -262,30 +260,36 @@ func (r *reading) damaged(ctx context.Context, at uint64, err error) error {
 	return r.send(ctx, m)
 }
 
-// checkIndex compares the number of a line with that of the one before.
-func (r *reading) checkIndex(ctx context.Context, index uint64) (skip bool, err error) {
-	last := r.index
-	if index == 0 { // of another program
+// checkIndex compares the number of a line, or of the last one before an event, with
+// that of the line that was read before.
+func (r *reading) checkIndex(ctx context.Context, got *meta) (skip bool, err error) {
+	if got.index == 0 { // of another program
 		r.index = 0
 		return false, nil
 	}
-	if last > 0 && index <= last {
+	if got.event == "" && got.index <= r.index {
 		return true, nil // it was read before
 	}
-	r.index = index
-	if last == 0 || index == last+1 {
-		return false, nil
+	if before := got.before(); r.index > 0 && before > r.index {
+		if err := r.missing(ctx, before-r.index); err != nil {
+			return false, err
+		}
 	}
-	// Lines were removed. That the first ones are is what limits do.
+	r.index = max(r.index, got.index)
+	return false, nil
+}
+
+// missing deals with n lines that were removed: that the first ones are is what limits
+// do, and others are reported in their place.
+func (r *reading) missing(ctx context.Context, n uint64) error {
 	first, err := r.ahead(ctx, 1)
-	if err != nil {
-		r.index = last
-		return false, err
-	}
-	if first.seq > r.read {
-		return false, fmt.Errorf("%w: %d lines of subject %q", logdriver.ErrGap, index-last-1, r.subject)
+	switch {
+	case errors.Is(err, errNoMessage), err == nil && first.seq > r.read:
+		return fmt.Errorf("%w: %d lines of subject %q", logdriver.ErrGap, n, r.subject)
+	case err != nil:
+		return err
 	}
 	m := logdriver.NewMessage()
-	m.Err = fmt.Errorf("%d lines were removed from the stream %q here", index-last-1, r.stream.name)
-	return false, r.send(ctx, m)
+	m.Err = fmt.Errorf("%d lines were removed from the stream %q here", n, r.stream.name)
+	return r.send(ctx, m)
 }
