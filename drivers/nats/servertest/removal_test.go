@@ -1,9 +1,13 @@
 package servertest
 
 import (
+	"bytes"
+	"errors"
 	"testing"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/logplug/logplug/shared/logdriver"
 )
 
 // purge removes the first messages of the stream, up to, and without, that at a place.
@@ -60,6 +64,36 @@ func TestReadIsRemoved(t *testing.T) {
 			}
 			a.back(t)
 			same(t, collect(t, a.LogWatcher), 11, more)
+		})
+	}
+}
+
+// A reading of what was there does not end as if it were complete when the rest has been
+// removed.
+func TestOvertakenToTheEnd(t *testing.T) {
+	t.Parallel()
+	for name, follows := range map[string]bool{"nothing follows": false, "a line follows": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := startNode(t)
+			w := closing(t, newMachine(n, nil).open(t, "id"))
+			const total = 3000 // more than is in flight
+			msgs := numbered(1, total)
+			for _, m := range msgs {
+				m.Line = bytes.Repeat([]byte("x"), 10<<10)
+			}
+			write(t, w, msgs)
+			slow := w.ReadLogs(t.Context(), logdriver.ReadConfig{Tail: -1})
+			defer slow.Close()
+			receive(t, slow)
+			n.purge(t, total+2)
+			if follows {
+				write(t, w, numbered(total+1, total+1))
+			}
+			lines, err := drain(slow)
+			if !errors.Is(err, logdriver.ErrGap) || len(lines) >= total-1 {
+				t.Errorf("after %d lines: %v", len(lines), err)
+			}
 		})
 	}
 }

@@ -1,6 +1,7 @@
 package natslog
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -94,7 +95,7 @@ func (l *log) ask(ctx context.Context, request map[string]any) (stored, error) {
 type state struct {
 	at      uint64 // its sequence in the stream, 0 if the log is empty
 	index   uint64 // of the last line
-	follows uint64 // of the last line that is known, if index is above it because the log is empty
+	follows uint64 // of the last line that is known, if index is above it because the log was empty then
 	peak    time.Time
 	writers []writer // the latest first
 	closed  bool
@@ -121,11 +122,17 @@ func stateOf(m stored) state {
 	if got.event == eventPiece {
 		s.index-- // the line is not complete
 	}
+	if got.event != "" {
+		s.follows = got.follows
+	}
 	if writers, err := parseWriters(m.header.Get(headerWriters)); err == nil {
 		s.writers = writers
 	}
 	return s
 }
+
+// line returns the number of the last line that was there.
+func (s *state) line() uint64 { return cmp.Or(s.follows, s.index) }
 
 // held returns how far a writer got.
 func (s *state) held(stream string) uint64 {

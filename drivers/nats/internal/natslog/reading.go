@@ -37,6 +37,7 @@ type reading struct {
 
 	read    uint64 // place of the last message that was read, or passed over
 	end     uint64 // place where the reading ends, 0 for none
+	last    uint64 // line that it ends with
 	index   uint64 // of the last line that was read, 0 for none
 	known   stored // the latest message that was there; without a time if it was not read
 	matched bool   // Since has been reached
@@ -166,9 +167,18 @@ func (r *reading) locate(ctx context.Context) error {
 	r.read = first - 1
 	r.know(stored{seq: r.begin.at})
 	if !r.cfg.Follow || (r.logger == nil && r.begin.closed) {
-		r.end = max(r.begin.at, 1)
+		r.endAt(r.begin)
 	}
 	return nil
+}
+
+// endAt makes the last message of the log the end. It may have been removed since the
+// reading began.
+func (r *reading) endAt(s state) {
+	if s.at < r.begin.at {
+		s = r.begin
+	}
+	r.end, r.last = max(s.at, 1), s.line()
 }
 
 // take deals with one message of the log.
