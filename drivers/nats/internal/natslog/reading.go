@@ -143,26 +143,30 @@ func (r *reading) awaitLog(ctx context.Context) error {
 func (r *reading) locate(ctx context.Context) error {
 	first := uint64(1)
 	behind := r.begin.at + 1
-	find := func(ok func(meta) bool) error {
+	find := func(ok func(meta) bool) (uint64, error) {
 		ctx, cancel := context.WithTimeout(ctx, 8*r.timeout)
 		defer cancel()
-		at, err := r.search(ctx, behind, ok)
-		first = max(first, at)
-		return err
+		return r.search(ctx, behind, ok)
 	}
 	if tail := r.cfg.Tail; tail == 0 {
 		first = behind
 	} else if tail > 0 && uint64(tail) < r.begin.index {
 		from := r.begin.index - uint64(tail)
-		if err := find(func(m meta) bool { return m.index > from }); err != nil {
+		at, err := find(func(m meta) bool { return m.index > from })
+		if err != nil {
 			return err
 		}
+		first = at
 	}
-	if !r.cfg.Since.IsZero() && first < behind {
-		// The first message of at least that time is the one that raises the peak.
-		if err := find(func(m meta) bool { return !m.peak.Before(r.cfg.Since) }); err != nil {
+	if !r.cfg.Since.IsZero() {
+		// The first message of at least that time is the one that raises the peak. After
+		// it the times do not matter, also where Tail leaves it out.
+		at, err := find(func(m meta) bool { return !m.peak.Before(r.cfg.Since) })
+		if err != nil {
 			return err
 		}
+		r.matched = at < first
+		first = max(first, at)
 	}
 	r.read = first - 1
 	r.know(stored{seq: r.begin.at})
