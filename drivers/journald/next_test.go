@@ -69,9 +69,8 @@ func readWhileWritten(t *testing.T, j *receiver.Journald, id string, n int) {
 	wantNumbered(t, msgs, n)
 }
 
-// halfWritten is the log of a golden file whose last entry is counted, but not
-// there until complete is called.
-func halfWritten(t *testing.T) (log remoteLog, complete func()) {
+// goldenImage returns the content of a golden file.
+func goldenImage(t *testing.T) []byte {
 	t.Helper()
 	z, err := os.Open("internal/journal/testdata/compact.journal.gz")
 	if err != nil {
@@ -86,6 +85,14 @@ func halfWritten(t *testing.T) (log remoteLog, complete func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return image
+}
+
+// halfWritten is the log of a golden file whose last entry is counted, but not
+// there until complete is called.
+func halfWritten(t *testing.T) (log remoteLog, complete func()) {
+	t.Helper()
+	image := goldenImage(t)
 	dir := t.TempDir()
 	f, err := os.Create(filepath.Join(dir, "system.journal"))
 	if err != nil {

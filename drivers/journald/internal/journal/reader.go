@@ -97,6 +97,18 @@ func (r *Reader) Refresh() error {
 	return nil
 }
 
+// Denied returns ErrDenied if none of the visible files has such entries and others may
+// not be read: then it is not known that there are none. A user without special rights
+// can read files of his own at most.
+func (r *Reader) Denied() error {
+	for _, s := range r.sources {
+		if s.series != nil {
+			return nil
+		}
+	}
+	return r.denied
+}
+
 // ForwardOnly tells that the reader does not go back any more, by whatever method.
 // Refresh then closes files that were read and that journald has finished.
 func (r *Reader) ForwardOnly() { r.forward = true }
