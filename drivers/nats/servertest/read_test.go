@@ -66,7 +66,7 @@ func TestWriterDies(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := r.ReadLogs(t.Context(), logdriver.ReadConfig{Tail: -1, Follow: true})
-	next := m.open(t, "id")
+	next := m.reopen(t, "id")
 	if next.LastSeq() != 10 {
 		t.Errorf("%d", next.LastSeq())
 	}
