@@ -10,6 +10,9 @@ import (
 	"github.com/logplug/logplug/shared/logdriver"
 )
 
+// patience bounds failure.
+const patience = time.Minute
+
 // mustOpen opens a log in j.
 func mustOpen(t testing.TB, j *receiver.Journald, info logdriver.Info, config map[string]string) *logger {
 	t.Helper()
@@ -33,6 +36,61 @@ func mustLog(t testing.TB, l *logger, msgs ...*logdriver.Message) {
 	t.Helper()
 	if err := l.LogBatch(t.Context(), msgs); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// logBeside logs msgs meanwhile. The channel that it returns is closed after that, and
+// holds an error before.
+func logBeside(t testing.TB, l *logger, msgs ...*logdriver.Message) <-chan error {
+	logged := make(chan error, 1)
+	go func() {
+		defer close(logged)
+		if err := l.LogBatch(t.Context(), msgs); err != nil {
+			logged <- err
+		}
+	}()
+	return logged
+}
+
+// receive returns the next message of a follower. logged may be nil, or come from logBeside.
+func receive(t testing.TB, w *logdriver.LogWatcher, logged <-chan error) *logdriver.Message {
+	t.Helper()
+	late := time.After(patience)
+	for {
+		select {
+		case m, ok := <-w.Msg:
+			if ok && m.Err == nil {
+				return m
+			}
+			select {
+			case err := <-w.Err:
+				t.Fatalf("the follower has ended: %v", err)
+			default:
+				t.Fatalf("the follower has got %+v", m)
+			}
+		case err, failed := <-logged:
+			if failed {
+				t.Fatal(err)
+			}
+			logged = nil
+		case <-late:
+			t.Fatal("the follower gets nothing")
+		}
+	}
+}
+
+// end reads what a follower gets until it ends.
+func end(t testing.TB, w *logdriver.LogWatcher) (n int) {
+	t.Helper()
+	for late := time.After(patience); ; n++ {
+		select {
+		case _, ok := <-w.Msg:
+			if !ok {
+				return n
+			}
+		case <-late:
+			t.Fatal("the follower does not end")
+		}
 	}
 }
 

@@ -44,7 +44,7 @@ func eventually(t *testing.T, f func() error) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(time.Minute); ; <-tick.C {
+	for deadline := time.Now().Add(patience); ; <-tick.C {
 		err := f()
 		if err == nil {
 			return
@@ -222,6 +222,8 @@ func TestHoles(t *testing.T) {
 		"stored late":      {[]span{{1, 2}, {4, 512}, {3, 3}, {513, 1000}}, 1000, 1010, 1010},
 		"not in the order": {[]span{{1, 100}, {301, 512}, {101, 300}, {601, 700}}, 512, 1000, 1000},
 		"never sent":       {[]span{{1, 600}, {700, 800}}, 600, 900, 900},
+		"old ones removed": {[]span{{10100, 10511}}, 9999, 10600, 601},
+		"few are left":     {[]span{{400, 600}}, 88, 600, 512},
 	} {
 		t.Run(name, func(t *testing.T) {
 			j := receiver.StartJournald(t, receiver.JournaldConfig{})
@@ -257,12 +259,11 @@ func TestDescriptors(t *testing.T) {
 	follower := l.ReadLogs(t.Context(), logdriver.ReadConfig{Tail: -1, Follow: true})
 	defer follower.Close()
 	const n = 6000
-	logged := make(chan error, 1)
-	go func() { logged <- l.LogBatch(t.Context(), numbered(1, n)) }()
+	logged := logBeside(t, l, numbered(1, n)...)
 	for range n {
-		logdriver.PutMessage(<-follower.Msg)
+		logdriver.PutMessage(receive(t, follower, logged))
 	}
-	if err := <-logged; err != nil {
+	if err, failed := <-logged; failed {
 		t.Fatal(err)
 	}
 	files, _ := filepath.Glob(filepath.Join(j.Directory, "*/*.journal"))
@@ -357,17 +358,13 @@ func TestRemoteFollow(t *testing.T) {
 	defer w.Close()
 	for i := range 5 {
 		mustLog(t, l, numbered(i+1, i+1)...)
-		if m := <-w.Msg; string(m.Line) != fmt.Sprintf("message %d\n", i+1) {
+		if m := receive(t, w, nil); string(m.Line) != fmt.Sprintf("message %d\n", i+1) {
 			t.Fatalf("got %q", m.Line)
 		}
 	}
 	mustLog(t, l, numbered(6, 10)...)
 	mustClose(t, l)
-	rest := 0
-	for range w.Msg {
-		rest++
-	}
-	if rest != 5 {
+	if rest := end(t, w); rest != 5 {
 		t.Errorf("%d messages after the close", rest)
 	}
 }
@@ -401,8 +398,7 @@ func TestRemoved(t *testing.T) {
 	for i := 5000; i < 30_000; i += 5000 {
 		mustLog(t, l, numbered(i+1, i+5000)...)
 	}
-	for range w.Msg {
-	}
+	end(t, w)
 	select {
 	case err := <-w.Err:
 		if !errors.Is(err, logdriver.ErrGap) {

@@ -295,8 +295,11 @@ func lastStored(ctx context.Context, entries *journal.Reader) (last uint64, beyo
 	}
 	if stored := slices.Sorted(maps.Keys(beyond)); len(stored) > maxWindow {
 		last = stored[len(stored)-1-maxWindow]
-	} else if len(stored) > 0 && stored[0] > maxWindow { // older ones were complete, and have been removed
-		last = stored[0]
+	} else if n := len(stored); n > 0 && stored[n-1] > maxWindow {
+		// Older ones were removed, but the first of those that are left need not be
+		// the first one of its window: only what no window with the last one has
+		// was complete.
+		last = stored[n-1] - maxWindow
 	}
 	for beyond[last+1] {
 		last++

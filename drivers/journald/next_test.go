@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/logplug/logplug/drivers/journald/internal/journal"
 	"github.com/logplug/logplug/sdk/drivertest/receiver"
@@ -39,11 +40,21 @@ func readWhileWritten(t *testing.T, j *receiver.Journald, id string, n int) {
 		t.Fatal(err)
 	}
 	defer entries.Close()
-	logged := make(chan error, 1)
-	go func() { logged <- l.LogBatch(t.Context(), numbered(1, n)) }()
+	logged := logBeside(t, l, numbered(1, n)...)
+	late := time.Now().Add(patience)
 	var msgs []*logdriver.Message
 	var dec decoder
 	for len(msgs) < n {
+		select {
+		case err, failed := <-logged:
+			if failed {
+				t.Fatal(err)
+			}
+		default:
+		}
+		if time.Now().After(late) {
+			t.Fatalf("%d of %d messages are there", len(msgs), n)
+		}
 		if err := entries.Refresh(); err != nil {
 			t.Fatal(err)
 		}
@@ -63,15 +74,14 @@ func readWhileWritten(t *testing.T, j *receiver.Journald, id string, n int) {
 			msgs = append(msgs, m)
 		}
 	}
-	if err := <-logged; err != nil {
+	if err, failed := <-logged; failed {
 		t.Fatal(err)
 	}
 	wantNumbered(t, msgs, n)
 }
 
-// halfWritten is the log of a golden file whose last entry is counted, but not
-// there until complete is called.
-func halfWritten(t *testing.T) (log remoteLog, complete func()) {
+// goldenImage returns the content of a golden file.
+func goldenImage(t *testing.T) []byte {
 	t.Helper()
 	z, err := os.Open("internal/journal/testdata/compact.journal.gz")
 	if err != nil {
@@ -86,6 +96,14 @@ func halfWritten(t *testing.T) (log remoteLog, complete func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return image
+}
+
+// halfWritten is the log of a golden file whose last entry is counted, but not
+// there until complete is called.
+func halfWritten(t *testing.T) (log remoteLog, complete func()) {
+	t.Helper()
+	image := goldenImage(t)
 	dir := t.TempDir()
 	f, err := os.Create(filepath.Join(dir, "system.journal"))
 	if err != nil {

@@ -30,6 +30,7 @@ type writer struct {
 	changed func() <-chan struct{}    // closed when something is stored
 	settle  func(ctx context.Context) // waits until what was acknowledged is stored
 	poll    time.Duration
+	unknown bool // it may be of another user, whose entries this one may not read
 }
 
 // ReadLogs implements logdriver.LogReader.
@@ -64,7 +65,7 @@ type remoteLog struct{ place }
 func (l remoteLog) ReadLogs(ctx context.Context, cfg logdriver.ReadConfig) *logdriver.LogWatcher {
 	never := make(chan struct{})
 	return read(ctx, &l.place, cfg, writer{
-		alive: l.beingWritten, changed: func() <-chan struct{} { return never }, poll: pollRemote,
+		alive: l.beingWritten, changed: func() <-chan struct{} { return never }, poll: pollRemote, unknown: true,
 	})
 }
 
@@ -118,6 +119,9 @@ func (r *reading) begin(ctx context.Context) (tail journal.Position, err error) 
 // tail finds where the messages of Tail begin.
 func (r *reading) tail(ctx context.Context) (journal.Position, error) {
 	err := r.entries.Refresh()
+	if err == nil && r.writer.unknown {
+		err = r.entries.Denied()
+	}
 	if err != nil || r.cfg.Tail < 0 {
 		return nil, err
 	}

@@ -10,7 +10,10 @@ import (
 	"github.com/logplug/logplug/sdk/drivertest"
 )
 
-func TestMain(m *testing.M) { drivertest.Main(m, drivertest.Of(driver())) }
+func TestMain(m *testing.M) {
+	resendAge = time.Hour
+	drivertest.Main(m, drivertest.Of(driver()))
+}
 
 // TestConformance checks the driver as a process. The receiver takes everything.
 func TestConformance(t *testing.T) {

@@ -31,6 +31,9 @@ func driver() sdk.Driver[options] {
 	}
 }
 
+// resendAge is longer in tests: on a busy machine a receiver takes its time to start again.
+var resendAge = remote.DefaultResendAge
+
 // newLogger returns a logger of whole lines. It takes a *buffer of buffers while
 // it needs one.
 func newLogger(info *logdriver.Info, opts *options, buffers *sync.Pool) (*logger, error) {
@@ -41,7 +44,7 @@ func newLogger(info *logdriver.Info, opts *options, buffers *sync.Pool) (*logger
 	if len(tag) > frame.MaxTag {
 		return nil, &logdriver.OptionError{Option: "tag", Reason: fmt.Sprintf("results in %d bytes; a tag has at most %d", len(tag), frame.MaxTag)}
 	}
-	cfg := remote.Config{Addresses: opts.addresses, ResendBytes: int(opts.Resend), Probation: opts.probation}
+	cfg := remote.Config{Addresses: opts.addresses, ResendBytes: int(opts.Resend), ResendAge: resendAge, Probation: opts.probation}
 	if opts.addresses[0].TLS {
 		// The name to verify is that of the address, unless the options name one.
 		if cfg.TLS, err = opts.TLS.Config(tlsPrefix, opts.addresses[0].Host); err != nil {

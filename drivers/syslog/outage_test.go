@@ -100,7 +100,8 @@ func (d *daemon) allNumbers(t *testing.T, n int) (repeated int) {
 
 // TestReceiverIsKilled: a receiver that is killed again and again, and loses what
 // it had in memory, gets everything in the end, in order, as long as what it
-// loses was acknowledged in the 10 s before and is no more than syslog-resend.
+// loses was acknowledged in the time before that counts, and is no more than
+// syslog-resend.
 func TestReceiverIsKilled(t *testing.T) {
 	const (
 		kills = 3

@@ -47,6 +47,23 @@ func (m machine) open(t testing.TB, id string) writer {
 	return w
 }
 
+// reopen opens a log that has messages of the same stream. Open does not wait for long
+// to learn of them.
+func (m machine) reopen(t testing.TB, id string) (w writer) {
+	t.Helper()
+	eventually(t, "the logger knows what is stored", func() bool {
+		w = m.open(t, id)
+		if w.LastSeq() > 0 {
+			return true
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return false
+	})
+	return w
+}
+
 func (m machine) tryOpen(info logdriver.Info) (writer, error) {
 	opts, err := m.driver.Options(info.Config)
 	if err != nil {

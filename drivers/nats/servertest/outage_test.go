@@ -23,7 +23,7 @@ import (
 // long, or to lose anything.
 func TestServerDownAtOpen(t *testing.T) {
 	n := newNode(t)
-	m := newMachine(n, map[string]string{"nats-timeout": "100ms"})
+	m := newMachine(n, map[string]string{"nats-timeout": "1s"})
 	w := closing(t, m.open(t, "id"))
 	follower := w.ReadLogs(t.Context(), logdriver.ReadConfig{Tail: 0, Follow: true})
 	if _, err := drain(w.ReadLogs(t.Context(), logdriver.ReadConfig{Tail: -1})); err == nil {
@@ -34,7 +34,9 @@ func TestServerDownAtOpen(t *testing.T) {
 		t.Fatalf("%v", err)
 	}
 	n.start(t)
-	err := pursue(t.Context(), msgs, len(msgs), func() (writer, error) { return w, nil })
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	err := pursue(ctx, msgs, len(msgs), func() (writer, error) { return w, nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +118,7 @@ func TestDuplicateWindowExceeded(t *testing.T) {
 	n.stop()
 	n.start(t)
 	m := newMachine(n, nil)
-	next := closing(t, m.open(t, "id"))
+	next := closing(t, m.reopen(t, "id"))
 	if next.LastSeq() != 30 {
 		t.Errorf("%d", next.LastSeq())
 	}
@@ -138,7 +140,11 @@ type proxy struct {
 }
 
 func newProxy(t testing.TB, target string, bytes int) *proxy {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return newProxyAt(t, "127.0.0.1:0", target, bytes)
+}
+
+func newProxyAt(t testing.TB, address, target string, bytes int) *proxy {
+	l, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -66,7 +66,7 @@ func TestWriterDies(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := r.ReadLogs(t.Context(), logdriver.ReadConfig{Tail: -1, Follow: true})
-	next := m.open(t, "id")
+	next := m.reopen(t, "id")
 	if next.LastSeq() != 10 {
 		t.Errorf("%d", next.LastSeq())
 	}
@@ -137,6 +137,33 @@ func TestSinceByOwnTime(t *testing.T) {
 		same(t, m.read(t, "id", logdriver.ReadConfig{Tail: -1, Since: since}), first+1, len(offsets))
 	}
 	same(t, m.read(t, "other", logdriver.ReadConfig{Tail: 4}), 30, 33)
+}
+
+// With both, the shorter selection counts: after the first message of a time, older ones
+// belong to it.
+func TestSinceWithTail(t *testing.T) {
+	t.Parallel()
+	n := startNode(t)
+	m := newMachine(n, nil)
+	w := m.open(t, "id")
+	at := func(i int) time.Time { return epoch.Add(time.Duration(i) * time.Second) }
+	log := func(number, second int) {
+		msgs := numbered(number, number)
+		msgs[0].Timestamp = at(second)
+		write(t, w, msgs)
+	}
+	for i, second := range []int{1, 10, 3, 4} {
+		log(i+1, second)
+	}
+	for _, tc := range []struct{ since, tail, first int }{{5, 2, 3}, {5, 3, 2}, {5, 4, 2}, {11, 2, 5}, {5, 0, 5}} {
+		same(t, m.read(t, "id", logdriver.ReadConfig{Tail: tc.tail, Since: at(tc.since)}), tc.first, 4)
+	}
+	follower := w.ReadLogs(t.Context(), logdriver.ReadConfig{Tail: 0, Since: at(5), Follow: true})
+	log(5, 2)
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	same(t, collect(t, follower), 5, 5)
 }
 
 // Single messages may be removed, damaged, or another program's.

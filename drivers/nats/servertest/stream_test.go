@@ -120,8 +120,7 @@ func TestOvertaken(t *testing.T) {
 	write(t, w, numbered(1, 50))
 	slow := w.ReadLogs(t.Context(), logdriver.ReadConfig{Tail: -1, Follow: true})
 	defer slow.Close()
-	first := <-slow.Msg
-	if string(first.Line) != "line 1\n" {
+	if first := receive(t, slow); string(first.Line) != "line 1\n" {
 		t.Fatalf("%q", first.Line)
 	}
 	s, err := n.client(t).Stream(t.Context(), "LOGPLUG")

@@ -16,6 +16,7 @@ type Entry struct {
 	Monotonic uint64
 	Boot      ID
 
+	hash  uint64 // of the fields, the same in all files
 	file  *file
 	off   uint64
 	items int
@@ -44,6 +45,7 @@ func (f *file) entry(off uint64, e *Entry) error {
 	*e = Entry{
 		Seqnum: binary.LittleEndian.Uint64(h[16:]), SeqnumID: f.seqnumID,
 		Realtime: binary.LittleEndian.Uint64(h[24:]), Monotonic: binary.LittleEndian.Uint64(h[32:]), Boot: ID(h[40:56]),
+		hash: binary.LittleEndian.Uint64(h[56:]),
 		file: f, off: off, items: int(items),
 	}
 	return nil
@@ -96,7 +98,14 @@ func (e *Entry) Before(o *Entry) bool {
 	return e.Realtime < o.Realtime
 }
 
-// same tells that both are one entry, found in two files.
-func (e *Entry) same(o *Entry) bool {
-	return e.SeqnumID == o.SeqnumID && e.Seqnum == o.Seqnum && e.Boot == o.Boot && e.Monotonic == o.Monotonic
+// identity is what an entry has in common with its copies in other files: journald numbers
+// those anew that it makes when it moves the journal from /run to the disk.
+type identity struct {
+	boot                      ID
+	monotonic, realtime, hash uint64
 }
+
+func (e *Entry) identity() identity { return identity{e.Boot, e.Monotonic, e.Realtime, e.hash} }
+
+// same tells that both are one entry, found in two files.
+func (e *Entry) same(o *Entry) bool { return e.identity() == o.identity() }

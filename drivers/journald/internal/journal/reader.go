@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 )
 
@@ -28,6 +29,7 @@ type Reader struct {
 	opened  bool              // a file could be read
 	young   bool              // a new file could not be read yet
 	denied  error
+	last    place // the last entry that was read, or skipped
 
 	forward  bool        // the reader does not go back any more
 	finished map[ID]bool // files that were closed since, by the ID in their headers
@@ -83,6 +85,9 @@ func (r *Reader) Refresh() error {
 	kept := r.sources[:0]
 	for _, s := range r.sources {
 		s.refresh(r.match)
+		if r.forward {
+			r.skipCopies(s)
+		}
 		if s.useless() || changed && s.spent() || r.forward && s.exhausted() {
 			r.letGo(s)
 			continue
@@ -97,9 +102,24 @@ func (r *Reader) Refresh() error {
 	return nil
 }
 
+// Denied returns ErrDenied if none of the visible files has such entries and others may
+// not be read: then it is not known that there are none. A user without special rights
+// can read files of his own at most.
+func (r *Reader) Denied() error {
+	for _, s := range r.sources {
+		if s.series != nil {
+			return nil
+		}
+	}
+	return r.denied
+}
+
 // ForwardOnly tells that the reader does not go back any more, by whatever method.
 // Refresh then closes files that were read and that journald has finished.
-func (r *Reader) ForwardOnly() { r.forward = true }
+func (r *Reader) ForwardOnly() {
+	r.forward = true
+	r.rest()
+}
 
 // letGo closes a file of which nothing is wanted any more.
 func (r *Reader) letGo(s *source) {
@@ -172,7 +192,7 @@ func (r *Reader) openFile(name string) error {
 		return nil
 	}
 	r.opened, r.open[id] = true, true
-	r.sources = append(r.sources, &source{os: f, id: id, file: jf})
+	r.sources = append(r.sources, &source{os: f, id: id, dir: filepath.Dir(name), file: jf})
 	return nil
 }
 
@@ -183,8 +203,15 @@ func (r *Reader) known(name string, id fileID) bool {
 
 // Pending returns the number of entries that are visible and not read yet.
 func (r *Reader) Pending() (n uint64) {
+	dir := ""
 	for _, s := range r.sources {
-		n += s.count() - s.next
+		more := s.count() - s.next
+		if more > 0 && dir != "" && dir != s.dir {
+			return r.distinct()
+		}
+		if n += more; more > 0 {
+			dir = s.dir
+		}
 	}
 	return n
 }
@@ -193,12 +220,16 @@ func (r *Reader) Pending() (n uint64) {
 func (r *Reader) SkipAll() {
 	for _, s := range r.sources {
 		s.seek(s.count())
+	}
+	r.rest()
+	for _, s := range r.sources {
 		s.file.forget()
 	}
 }
 
 // Rewind goes before the first entry.
 func (r *Reader) Rewind() {
+	r.last = place{}
 	for _, s := range r.sources {
 		s.seek(0)
 		s.told = false
@@ -213,7 +244,7 @@ func (r *Reader) Next(e *Entry) (ok bool, err error) {
 	r.unsettled = false
 	var first *source
 	for _, s := range r.sources {
-		switch err := s.load(); {
+		switch err := r.load(s); {
 		case errors.Is(err, errUnsettled): // what is to come may be before what others have
 			r.unsettled = true
 			return false, nil
@@ -228,6 +259,7 @@ func (r *Reader) Next(e *Entry) (ok bool, err error) {
 		return false, nil
 	}
 	*e = first.head
+	r.last = place{*e, first.dir}
 	for _, s := range r.sources { // one that was copied counts once
 		if s.headOK && s.head.same(e) {
 			s.seek(s.next + 1)
@@ -261,6 +293,7 @@ func (r *Reader) Forward(p Position) {
 // follow. If Unsettled is true then, there may be one more.
 func (r *Reader) Tail(n int) {
 	r.SkipAll()
+	r.last = place{}
 	r.unsettled = false
 	for _, s := range r.sources {
 		r.unsettled = r.unsettled || n > 0 && s.unfinished()
@@ -288,6 +321,7 @@ func (r *Reader) Tail(n int) {
 // Seek goes to the first visible entry for which after is true, given that it is
 // true for all that follow.
 func (r *Reader) Seek(after func(*Entry) bool) {
+	r.last = place{}
 	for _, s := range r.sources {
 		if s.series == nil {
 			continue

@@ -25,6 +25,7 @@ var errUnsettled = errors.New("the entry may not be finished")
 type source struct {
 	os       *os.File
 	id       fileID
+	dir      string
 	file     *file
 	complete bool    // journald has finished the file
 	series   *series // nil while the file has no such entry
@@ -57,7 +58,7 @@ func (s *source) refresh(match []byte) {
 	if s.complete {
 		return
 	}
-	s.complete = s.file.archived() // and what is read afterwards is all of it
+	s.complete = s.file.archived() || s.removed() // and what is read afterwards is all of it
 	s.file.cache.drop()
 	if s.trouble = s.index(match); s.trouble == nil {
 		s.told = false

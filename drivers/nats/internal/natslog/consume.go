@@ -61,6 +61,9 @@ func (r *reading) consume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := r.checkSetBack(ctx); err != nil {
+		return err
+	}
 	if err := r.checkEnd(ctx); err != nil {
 		return err
 	}
@@ -125,7 +128,7 @@ func (r *reading) pump(ctx context.Context, d *delivery, connected <-chan nats.S
 			quiet = true
 		case <-closed:
 			closed = nil
-			r.end = max(r.logger.snapshot().at, r.begin.at, 1)
+			r.endAt(r.logger.snapshot())
 			if err := r.checkEnd(ctx); err != nil {
 				return err
 			}
@@ -165,7 +168,7 @@ func (r *reading) endNow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.end = max(now.at, 1)
+	r.endAt(now)
 	return r.checkEnd(ctx)
 }
 
@@ -179,9 +182,10 @@ func (r *reading) accept(ctx context.Context, msg jetstream.Msg, delivered *uint
 		return errDelivery
 	}
 	*delivered++
+	r.know(stored{seq: info.Sequence.Stream, time: info.Timestamp})
 	if at := info.Sequence.Stream; at > r.read {
 		if r.end > 0 && at > r.end {
-			return errDone
+			return r.checkLast(ctx)
 		}
 		if err := r.take(ctx, msg, at, info.Timestamp); err != nil {
 			return err
@@ -201,8 +205,7 @@ func (r *reading) ahead(ctx context.Context, seq uint64) (stored, error) {
 	return r.next(ctx, seq)
 }
 
-// checkEnd returns errDone if nothing is left up to the end: also when what was
-// to come there has been removed meanwhile.
+// checkEnd returns errDone if nothing is left up to the end.
 func (r *reading) checkEnd(ctx context.Context) error {
 	if r.end == 0 {
 		return nil
@@ -213,9 +216,20 @@ func (r *reading) checkEnd(ctx context.Context) error {
 	left, err := r.ahead(ctx, r.read+1)
 	switch {
 	case errors.Is(err, errNoMessage), err == nil && left.seq > r.end:
-		return errDone
+		return r.checkLast(ctx)
 	case errors.Is(err, errNoStream):
 		return fmt.Errorf("%w: %w", logdriver.ErrGap, err)
 	}
 	return err
+}
+
+// checkLast returns errDone where the end has been removed, unless lines are missing that
+// were to come before it.
+func (r *reading) checkLast(ctx context.Context) error {
+	if r.index > 0 && r.last > r.index {
+		if err := r.missing(ctx, r.last-r.index); err != nil {
+			return err
+		}
+	}
+	return errDone
 }

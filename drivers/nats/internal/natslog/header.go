@@ -22,6 +22,7 @@ const (
 	headerUnterminated = "Logplug-Unterminated" // "true"
 	headerAttrs        = "Logplug-Attrs"        // a JSON object of strings
 	headerIndex        = "Logplug-Index"        // the number of the line in the log
+	headerFollows      = "Logplug-Follows"      // the number of the line before, if the log was empty and numbers were left out
 	headerPeak         = "Logplug-Peak"         // the latest time so far, if it is not that of the message
 	headerWriters      = "Logplug-Writers"      // JSON: how far the latest writers got; in the last message of a batch
 	headerPieces       = "Logplug-Pieces"       // how many messages before this one hold the beginning of the line
@@ -45,10 +46,22 @@ type writer struct {
 
 // meta is what the headers of a message say beside what belongs to the line.
 type meta struct {
-	index uint64 // 0 in a message that this driver did not publish
-	time  time.Time
-	peak  time.Time
-	event string
+	index   uint64 // 0 in a message that this driver did not publish
+	follows uint64 // 0 if no numbers were left out
+	time    time.Time
+	peak    time.Time
+	event   string
+}
+
+// before returns the number of the line before a message.
+func (m *meta) before() uint64 {
+	switch {
+	case m.follows > 0:
+		return m.follows
+	case m.event == "":
+		return m.index - 1
+	}
+	return m.index
 }
 
 // text returns s as the value of a header: as it is, or as a Go string literal if
@@ -179,6 +192,11 @@ func parseMeta(h nats.Header, stored time.Time) (m meta, err error) {
 	if m.index, err = strconv.ParseUint(index, 10, 64); err != nil {
 		return m, fmt.Errorf("header %s: %w", headerIndex, err)
 	}
+	if follows := h.Get(headerFollows); follows != "" {
+		if m.follows, err = strconv.ParseUint(follows, 10, 64); err != nil {
+			return m, fmt.Errorf("header %s: %w", headerFollows, err)
+		}
+	}
 	if m.time, err = time.Parse(time.RFC3339Nano, h.Get(headerTime)); err != nil {
 		return m, fmt.Errorf("header %s: %w", headerTime, err)
 	}
@@ -295,6 +313,13 @@ func (e *encoder) event(what string, index uint64, peak time.Time) {
 	e.setTime(peak, peak)
 	e.set(headerIndex, strconv.FormatUint(index, 10))
 	e.set(headerEvent, what)
+}
+
+// setFollows notes the number of the line before, if there is reason to.
+func (e *encoder) setFollows(index uint64) {
+	if index > 0 {
+		e.set(headerFollows, strconv.FormatUint(index, 10))
+	}
 }
 
 // setWriters marks the last message of a batch.

@@ -1,6 +1,7 @@
 package natslog
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,9 +26,10 @@ func (l *log) key() string { return l.stream.name + " " + l.subject }
 
 // stored is a message in the stream.
 type stored struct {
-	seq    uint64 // in the stream
-	header nats.Header
-	time   time.Time // when it was stored
+	seq     uint64 // in the stream
+	subject string
+	header  nats.Header
+	time    time.Time // when it was stored
 }
 
 var errNoMessage = errors.New("no such message")
@@ -61,9 +63,10 @@ func (l *log) ask(ctx context.Context, request map[string]any) (stored, error) {
 	}
 	var answer struct {
 		Message *struct {
-			Seq    uint64    `json:"seq"`
-			Header []byte    `json:"hdrs"`
-			Time   time.Time `json:"time"`
+			Seq     uint64    `json:"seq"`
+			Subject string    `json:"subject"`
+			Header  []byte    `json:"hdrs"`
+			Time    time.Time `json:"time"`
 		} `json:"message"`
 		Error *jetstream.APIError `json:"error"`
 	}
@@ -80,11 +83,10 @@ func (l *log) ask(ctx context.Context, request map[string]any) (stored, error) {
 	case answer.Message == nil:
 		return stored{}, errNoMessage
 	}
-	s := stored{seq: answer.Message.Seq, time: answer.Message.Time}
+	s := stored{seq: answer.Message.Seq, subject: answer.Message.Subject, time: answer.Message.Time}
 	if len(answer.Message.Header) > 0 {
-		if s.header, err = nats.DecodeHeadersMsg(answer.Message.Header); err != nil {
-			return stored{}, fmt.Errorf("message %d of the stream %q: %w", s.seq, l.stream.name, err)
-		}
+		// Damaged ones are as good as none: the message is another program's.
+		s.header, _ = nats.DecodeHeadersMsg(answer.Message.Header)
 	}
 	return s, nil
 }
@@ -93,6 +95,7 @@ func (l *log) ask(ctx context.Context, request map[string]any) (stored, error) {
 type state struct {
 	at      uint64 // its sequence in the stream, 0 if the log is empty
 	index   uint64 // of the last line
+	follows uint64 // of the last line that is known, if index is above it because the log was empty then
 	peak    time.Time
 	writers []writer // the latest first
 	closed  bool
@@ -119,11 +122,17 @@ func stateOf(m stored) state {
 	if got.event == eventPiece {
 		s.index-- // the line is not complete
 	}
+	if got.event != "" {
+		s.follows = got.follows
+	}
 	if writers, err := parseWriters(m.header.Get(headerWriters)); err == nil {
 		s.writers = writers
 	}
 	return s
 }
+
+// line returns the number of the last line that was there.
+func (s *state) line() uint64 { return cmp.Or(s.follows, s.index) }
 
 // held returns how far a writer got.
 func (s *state) held(stream string) uint64 {

@@ -1,6 +1,7 @@
 package natslog
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -92,8 +93,10 @@ func (l *logger) sync(ctx context.Context) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if now.at == 0 && l.state.index > now.index {
-		now.index = l.state.index
+	if now.at == 0 {
+		// Lines that another writer has added and that are gone are not known.
+		now.follows = cmp.Or(l.state.follows, l.state.index)
+		now.index = max(now.index, l.state.index)
 	}
 	if len(now.writers) == 0 {
 		// All messages are gone, by age or by hand, or another program has put one
@@ -121,6 +124,7 @@ func (l *logger) note(ctx context.Context, event string) error {
 	}
 	s := l.snapshot()
 	l.encoder.event(event, s.index, s.peak)
+	l.encoder.setFollows(s.follows)
 	l.encoder.setWriters(s.writers)
 	at, err := l.publishOne(ctx, s.at)
 	if err != nil {
@@ -128,7 +132,7 @@ func (l *logger) note(ctx context.Context, event string) error {
 		return err
 	}
 	l.opened = event == eventOpen
-	s.at, s.closed = at, event == eventClose
+	s.at, s.follows, s.closed = at, 0, event == eventClose
 	l.advance(s)
 	return nil
 }

@@ -186,6 +186,8 @@ func (b *batch) encode(p part, s state) state {
 	}
 	s.index++
 	b.encoder.line(m, p.data, s.index, s.peak)
+	b.encoder.setFollows(s.follows)
+	s.follows = 0
 	if p.pieces > 0 {
 		b.encoder.set(headerPieces, strconv.Itoa(p.pieces))
 	}

@@ -37,7 +37,9 @@ type reading struct {
 
 	read    uint64 // place of the last message that was read, or passed over
 	end     uint64 // place where the reading ends, 0 for none
+	last    uint64 // line that it ends with
 	index   uint64 // of the last line that was read, 0 for none
+	known   stored // the latest message that was there; without a time if it was not read
 	matched bool   // Since has been reached
 	timed   bool   // the reading ends when Until has passed
 	pieces  [][]byte
@@ -141,32 +143,46 @@ func (r *reading) awaitLog(ctx context.Context) error {
 func (r *reading) locate(ctx context.Context) error {
 	first := uint64(1)
 	behind := r.begin.at + 1
-	find := func(ok func(meta) bool) error {
+	find := func(ok func(meta) bool) (uint64, error) {
 		ctx, cancel := context.WithTimeout(ctx, 8*r.timeout)
 		defer cancel()
-		at, err := r.search(ctx, behind, ok)
-		first = max(first, at)
-		return err
+		return r.search(ctx, behind, ok)
 	}
 	if tail := r.cfg.Tail; tail == 0 {
 		first = behind
 	} else if tail > 0 && uint64(tail) < r.begin.index {
 		from := r.begin.index - uint64(tail)
-		if err := find(func(m meta) bool { return m.index > from }); err != nil {
+		at, err := find(func(m meta) bool { return m.index > from })
+		if err != nil {
 			return err
 		}
+		first = at
 	}
-	if !r.cfg.Since.IsZero() && first < behind {
-		// The first message of at least that time is the one that raises the peak.
-		if err := find(func(m meta) bool { return !m.peak.Before(r.cfg.Since) }); err != nil {
+	if !r.cfg.Since.IsZero() {
+		// The first message of at least that time is the one that raises the peak. After
+		// it the times do not matter, also where Tail leaves it out.
+		at, err := find(func(m meta) bool { return !m.peak.Before(r.cfg.Since) })
+		if err != nil {
 			return err
 		}
+		r.matched = at < first
+		first = max(first, at)
 	}
 	r.read = first - 1
+	r.know(stored{seq: r.begin.at})
 	if !r.cfg.Follow || (r.logger == nil && r.begin.closed) {
-		r.end = max(r.begin.at, 1)
+		r.endAt(r.begin)
 	}
 	return nil
+}
+
+// endAt makes the last message of the log the end. It may have been removed since the
+// reading began.
+func (r *reading) endAt(s state) {
+	if s.at < r.begin.at {
+		s = r.begin
+	}
+	r.end, r.last = max(s.at, 1), s.line()
 }
 
 // take deals with one message of the log.
@@ -181,18 +197,16 @@ func (r *reading) take(ctx context.Context, msg jetstream.Msg, at uint64, stored
 		r.keep(msg.Data())
 		return nil
 	}
-	if got.event != "" {
-		r.read = at
-		if got.event == eventClose && r.logger == nil && at >= r.begin.at {
-			return errDone
-		}
-		r.index = max(r.index, got.index)
-		return nil
-	}
-	if skip, err := r.checkIndex(ctx, got.index); skip || err != nil {
+	if skip, err := r.checkIndex(ctx, &got); skip || err != nil {
 		return err
 	}
 	r.read = at
+	if got.event != "" {
+		if got.event == eventClose && r.logger == nil && at >= r.begin.at {
+			return errDone
+		}
+		return nil
+	}
 	if !r.cfg.Until.IsZero() && got.time.After(r.cfg.Until) {
 		return errDone
 	}
@@ -260,30 +274,36 @@ func (r *reading) damaged(ctx context.Context, at uint64, err error) error {
 	return r.send(ctx, m)
 }
 
-// checkIndex compares the number of a line with that of the one before.
-func (r *reading) checkIndex(ctx context.Context, index uint64) (skip bool, err error) {
-	last := r.index
-	if index == 0 { // of another program
+// checkIndex compares the number of a line, or of the last one before an event, with
+// that of the line that was read before.
+func (r *reading) checkIndex(ctx context.Context, got *meta) (skip bool, err error) {
+	if got.index == 0 { // of another program
 		r.index = 0
 		return false, nil
 	}
-	if last > 0 && index <= last {
+	if got.event == "" && got.index <= r.index {
 		return true, nil // it was read before
 	}
-	r.index = index
-	if last == 0 || index == last+1 {
-		return false, nil
+	if before := got.before(); r.index > 0 && before > r.index {
+		if err := r.missing(ctx, before-r.index); err != nil {
+			return false, err
+		}
 	}
-	// Lines were removed. That the first ones are is what limits do.
+	r.index = max(r.index, got.index)
+	return false, nil
+}
+
+// missing deals with n lines that were removed: that the first ones are is what limits
+// do, and others are reported in their place.
+func (r *reading) missing(ctx context.Context, n uint64) error {
 	first, err := r.ahead(ctx, 1)
-	if err != nil {
-		r.index = last
-		return false, err
-	}
-	if first.seq > r.read {
-		return false, fmt.Errorf("%w: %d lines of subject %q", logdriver.ErrGap, index-last-1, r.subject)
+	switch {
+	case errors.Is(err, errNoMessage), err == nil && first.seq > r.read:
+		return fmt.Errorf("%w: %d lines of subject %q", logdriver.ErrGap, n, r.subject)
+	case err != nil:
+		return err
 	}
 	m := logdriver.NewMessage()
-	m.Err = fmt.Errorf("%d lines were removed from the stream %q here", index-last-1, r.stream.name)
-	return false, r.send(ctx, m)
+	m.Err = fmt.Errorf("%d lines were removed from the stream %q here", n, r.stream.name)
+	return r.send(ctx, m)
 }

@@ -37,7 +37,7 @@ func TestGapWhileServerIsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReading(unreachable(), logdriver.ReadConfig{}, nil, state{}, nil)
 		r.index = 1
-		if _, err := r.checkIndex(t.Context(), 3); !errors.Is(err, context.DeadlineExceeded) || r.index != 1 {
+		if _, err := r.checkIndex(t.Context(), &meta{index: 3}); !errors.Is(err, context.DeadlineExceeded) || r.index != 1 {
 			t.Errorf("at %d: %v", r.index, err)
 		}
 	})
