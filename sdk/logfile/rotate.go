@@ -16,8 +16,8 @@ func (l *Log) rotate() error {
 		l.cfg.OnError(err)
 	}
 	if l.cfg.Sync != SyncNone {
-		if err := l.cur.f.Sync(); err != nil {
-			return fmt.Errorf("rotate: make the full file durable: %w", err)
+		if err := l.makeDurable(); err != nil {
+			return fmt.Errorf("rotate: the full file: %w", err)
 		}
 	}
 	old := l.cur
