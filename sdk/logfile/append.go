@@ -105,7 +105,7 @@ func (l *Log) claim(seq uint64) error {
 		return nil
 	}
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		l.cur.nextSeq = ^uint64(0) // claim anew
+		l.cur.nextSeq = unclaimed
 		return err
 	}
 	return l.abandonIndex(err)
@@ -118,7 +118,7 @@ func (l *Log) abandonIndex(cause error) error {
 	}
 	name := l.names.index(0)
 	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		l.cur.nextSeq = ^uint64(0)
+		l.cur.nextSeq = unclaimed
 		return errors.Join(cause, err)
 	}
 	l.cur.idx.close()
@@ -212,7 +212,7 @@ func (c *current) addEntry() error {
 	if err != nil {
 		return fmt.Errorf("write index: %w", err)
 	}
-	e := entry{offset: c.size, maxTime: c.maxTime, records: c.records, seq: c.nextSeq, stream: c.stream, anchor: sum}
+	e := entry{offset: c.size, maxTime: c.maxTime, records: c.records, seq: c.claim(), stream: c.stream, anchor: sum}
 	if err := c.idx.add(&e); err != nil {
 		return err
 	}

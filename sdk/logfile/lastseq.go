@@ -24,7 +24,7 @@ func lastSeq(f Format, gens []*generation, stream uint64) (uint64, error) {
 
 // claimed returns the last sequence that the entry with number n stands for.
 func (g *generation) claimed(f Format, e entry, n int) (uint64, error) {
-	if e.seq == 0 {
+	if e.seq == 0 || e.seq == unclaimed {
 		return 0, nil
 	}
 	if n+1 < g.idx.n {

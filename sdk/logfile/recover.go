@@ -77,7 +77,7 @@ func (l *Log) recoverFrom(f *os.File) error {
 	l.separate()
 	l.cur.stream, l.cur.nextSeq = l.stream, l.lastSeq+1
 	if err := l.cur.addEntry(); err != nil {
-		l.cur.nextSeq = math.MaxUint64 // claim anew with the first message
+		l.cur.nextSeq = unclaimed
 	}
 	l.publish()
 	return nil
@@ -333,7 +333,7 @@ func (l *Log) resume() error {
 	l.separate()
 	l.cur.stream, l.cur.nextSeq = l.stream, next
 	if err := l.cur.addEntry(); err != nil {
-		l.cur.nextSeq = math.MaxUint64
+		l.cur.nextSeq = unclaimed
 	}
 	l.publish()
 	return nil

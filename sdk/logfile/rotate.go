@@ -85,7 +85,7 @@ func (l *Log) prepare(f *os.File) (current, error) {
 	if err != nil {
 		return cur, err
 	}
-	e := entry{maxTime: cur.maxTime, seq: cur.nextSeq, stream: l.stream}
+	e := entry{maxTime: cur.maxTime, seq: cur.claim(), stream: l.stream}
 	if err := cur.idx.add(&e); err != nil {
 		return cur, err
 	}

@@ -2,11 +2,13 @@ package logfile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -279,4 +281,61 @@ func killInRotation(t *testing.T, l *Log, renames int) {
 		}
 	}
 	kill(l)
+}
+
+// An index that could not be written for a while makes no claim afterwards about
+// messages that nobody has seen.
+func TestNoClaimAfterFullDisk(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_RDWR, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer full.Close()
+	for _, rotate := range []bool{false, true} {
+		cfg := config(t)
+		cfg.MaxFiles = 2
+		l := mustOpen(t, cfg)
+		add(t, l, 0, 3)
+		whole := l.cur.idx.f
+		l.cur.idx.f = full
+		if err := l.Append(numbered(5, 6)); !errors.Is(err, syscall.ENOSPC) {
+			t.Fatal(err)
+		}
+		l.cur.idx.f = whole
+		if rotate {
+			if err := l.rotate(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l.Close()
+		l = mustOpen(t, cfg)
+		if got := l.LastSeq(); got > 3 {
+			t.Errorf("last sequence %d", got)
+		}
+		l.Close()
+	}
+}
+
+// The index of an earlier version may hold the largest of all sequences as a claim.
+func TestClaimOfNoMessage(t *testing.T) {
+	cfg := config(t)
+	l := mustOpen(t, cfg)
+	add(t, l, 0, 3)
+	if err := l.cur.idx.add(&entry{offset: l.cur.size, seq: math.MaxUint64, stream: l.stream, records: 3}); err != nil {
+		t.Fatal(err)
+	}
+	kill(l)
+	x, err := openIndex(cfg.names().index(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.close()
+	e, err := x.at(x.n - 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &generation{idx: x}
+	if got, err := g.claimed(cfg.Format, e, x.n-1); got != 0 || err != nil {
+		t.Errorf("%d, %v", got, err)
+	}
 }
