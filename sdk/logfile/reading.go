@@ -41,7 +41,7 @@ type reading struct {
 	matched bool  // the first record that is not before Since was seen
 	gen     int   // what is being read, as in place
 	msg     *logdriver.Message
-	damage  *DamageError // not yet delivered
+	damage  []damage // not yet delivered, in order
 	count   int
 	out     outbox
 }
@@ -51,6 +51,10 @@ func (r *reading) run() {
 	defer r.tracker.close()
 	defer func() { closeAll(r.gens) }()
 	err := r.read()
+	if err == nil {
+		r.matched = true // what was damaged may have been asked for
+		err = r.reportDamage()
+	}
 	if flushErr := r.out.flush(r); err == nil || errors.Is(err, errDone) {
 		err = flushErr
 	}
@@ -226,7 +230,7 @@ func (r *reading) message(at place) error {
 		r.matched = true
 	}
 	if !r.matched || at.before(r.from) {
-		r.damage = nil
+		r.passDamage()
 		m.Reset()
 		return nil
 	}
@@ -237,29 +241,6 @@ func (r *reading) message(at place) error {
 		return errDone
 	}
 	r.msg = nil
-	return r.send(m)
-}
-
-// damaged remembers damage, as one with what it adjoins.
-func (r *reading) damaged(g *generation, off, n int64, err error) {
-	if d := r.damage; d != nil && d.File == g.name && d.Offset+d.Bytes <= off && n > 0 {
-		d.Bytes = off + n - d.Offset
-		return
-	}
-	r.damage = &DamageError{File: g.name, Offset: off, Bytes: n, Err: err}
-}
-
-func (r *reading) reportDamage() error {
-	d := r.damage
-	if d == nil {
-		return nil
-	}
-	r.damage = nil
-	if !r.matched || (place{r.gen, d.Offset}).before(r.from) {
-		return nil
-	}
-	m := logdriver.NewMessage()
-	m.Err = d
 	return r.send(m)
 }
 
