@@ -339,3 +339,42 @@ func TestClaimOfNoMessage(t *testing.T) {
 		t.Errorf("%d, %v", got, err)
 	}
 }
+
+// What the power took from before other records is not claimed, whoever opens the log
+// first, and is stored when it is sent again.
+func TestSequencesAcrossDamage(t *testing.T) {
+	t.Parallel()
+	for _, other := range []bool{false, true} {
+		cfg := config(t)
+		l := mustOpen(t, cfg)
+		add(t, l, 0, 2)
+		add(t, l, 2, 10)
+		kill(l)
+		f, err := os.OpenFile(cfg.Path, os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = f.WriteAt(make([]byte, size(2, 4)), size(0, 2))
+		if err = errors.Join(err, f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if other {
+			o := cfg
+			o.Stream = "other"
+			l := mustOpen(t, o)
+			add(t, l, 20, 22)
+			l.Close()
+		}
+		l = mustOpen(t, cfg)
+		last := l.LastSeq()
+		if last > 2 || !other && last != 2 {
+			t.Errorf("last sequence %d", last)
+		}
+		add(t, l, int(last), 10)
+		l.Close()
+		if l = mustOpen(t, cfg); l.LastSeq() != 10 {
+			t.Errorf("then %d", l.LastSeq())
+		}
+		l.Close()
+	}
+}
