@@ -52,7 +52,7 @@ func (r *reading) followFile(g *generation, off int64, expiry <-chan time.Time) 
 	if _, err := r.restarted(sc, &seen); err != nil {
 		return ended, err
 	}
-	for expired := false; ; {
+	for {
 		st, wake, err := r.tracker.state(g)
 		if err != nil {
 			return ended, err
@@ -73,12 +73,10 @@ func (r *reading) followFile(g *generation, off int64, expiry <-chan time.Time) 
 			return ended, err
 		}
 		sc.rewind()
-		if expired {
+		if r.expired {
 			return ended, nil
 		}
-		if err := r.wait(wake, expiry); errors.Is(err, errExpired) {
-			expired = true
-		} else if err != nil {
+		if err := r.wait(wake, expiry); err != nil && !errors.Is(err, errExpired) {
 			return ended, err
 		}
 	}
@@ -106,10 +104,14 @@ func (r *reading) wait(wake <-chan struct{}, expiry <-chan time.Time) error {
 	if err := r.out.flush(r); err != nil {
 		return err
 	}
+	if r.expired {
+		return errExpired
+	}
 	select {
 	case <-wake:
 		return nil
 	case <-expiry:
+		r.expired = true // there is one tick for all files
 		return errExpired
 	case <-r.w.WatchClose():
 		return errDone

@@ -37,6 +37,7 @@ type reading struct {
 	dec     Decoder
 
 	expires bool  // Until was in the future when the reading started
+	expired bool  // and has passed since
 	from    place // nothing before it is delivered
 	matched bool  // the first record that is not before Since was seen
 	gen     int   // what is being read, as in place
