@@ -128,7 +128,14 @@ func (r *reading) whole(g *generation, off int64) error {
 	if err := r.drain(g, sc); err != nil {
 		return err
 	}
-	return r.finish(g, sc)
+	if err := r.finish(g, sc); err != nil {
+		return err
+	}
+	if !g.packed && sc.off < g.size { // nobody but other programs makes it shorter
+		r.damaged(g, sc.off, 0, errTruncated)
+		return r.reportDamage()
+	}
+	return nil
 }
 
 // scan cuts g into frames from an offset, and lets the decoder see what these

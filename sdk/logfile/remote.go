@@ -84,13 +84,23 @@ func (t *remote) settle(g *generation) error {
 		return err
 	}
 	fr, err := newBackward(t.framing, g.f, g.size).prev()
-	if err == nil && t.framing.Next(fr.data) != len(fr.data) {
+	switch {
+	case err == nil && t.framing.Next(fr.data) != len(fr.data):
 		g.size = fr.off
-	}
-	if errors.Is(err, io.EOF) {
-		err = nil
+	case errors.Is(err, io.EOF):
+		return nil
+	case errors.Is(err, io.ErrUnexpectedEOF): // the writer took back the end
+		return t.settleShorter(g)
 	}
 	return err
+}
+
+// settleShorter settles a file that has become shorter meanwhile.
+func (t *remote) settleShorter(g *generation) (err error) {
+	if g.size, err = g.sizeNow(); err != nil {
+		return err
+	}
+	return t.settle(g)
 }
 
 func (t *remote) alive() (bool, error) { return beingWritten(t.path) }
