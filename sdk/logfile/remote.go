@@ -80,7 +80,11 @@ func (t *remote) all() ([]*generation, error) {
 // middle of one.
 func (t *remote) settle(g *generation) error {
 	alive, err := beingWritten(t.path)
-	if err != nil || !alive {
+	if err != nil {
+		return err
+	}
+	if !alive { // it may have been in the middle of one when g was opened
+		g.size, err = g.sizeNow()
 		return err
 	}
 	fr, err := newBackward(t.framing, g.f, g.size).prev()
