@@ -25,6 +25,9 @@ const maxBackward = 2048
 
 // seekTail returns where the last n records of gens start.
 func seekTail(f Format, gens []*generation, n int) (place, error) {
+	if n == 0 && gens[len(gens)-1].packed { // whose size is not known
+		return place{gen: len(gens)}, nil
+	}
 	for i := len(gens) - 1; i >= 0; i-- {
 		g := gens[i]
 		off, found, err := g.tail(f, n)
