@@ -33,10 +33,24 @@ func TestMain(m *testing.M) {
 	switch os.Getenv(asDriver) {
 	case "text":
 		os.Exit(sdk.Main(textDriver))
+	case "stuck":
+		os.Exit(sdk.Main(stuckDriver))
 	case "broken":
 		os.Exit(sdk.Main(sdk.Driver[struct{}]{Name: "NOT a name"}))
 	}
 	goleak.VerifyTestMain(m)
+}
+
+// stuckDriver opens a logger for longer than any test waits, and heeds no context.
+var stuckDriver = sdk.Driver[textOptions]{
+	Name: "stuck", Version: "1.0.0",
+	Open: func(_ context.Context, _ logdriver.Info, o *textOptions) (logdriver.Logger, error) {
+		if err := os.WriteFile(filepath.Join(o.Dir, "reached"), nil, 0o600); err != nil {
+			return nil, err
+		}
+		time.Sleep(time.Hour)
+		return nil, errors.ErrUnsupported
+	},
 }
 
 // command is the driver as a command that was not started by a host.
@@ -108,7 +122,7 @@ func start(t *testing.T, args []string, env ...string) *process {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	p.cmd.Env = append(os.Environ(), append(env, asDriver+"=text", wire.EnvSocketDir+"="+dir)...)
+	p.cmd.Env = append(append(os.Environ(), asDriver+"=text", wire.EnvSocketDir+"="+dir), env...)
 	p.cmd.Stderr = p.stderr
 	stdin, err := p.cmd.StdinPipe()
 	if err != nil {
@@ -131,9 +145,9 @@ func start(t *testing.T, args []string, env ...string) *process {
 	return p
 }
 
-func startByHost(t *testing.T) *process {
+func startByHost(t *testing.T, env ...string) *process {
 	t.Helper()
-	p := start(t, nil, wire.MagicCookieKey+"="+wire.MagicCookieValue, wire.EnvProtocolVersions+"=1,99")
+	p := start(t, nil, append(env, wire.MagicCookieKey+"="+wire.MagicCookieValue, wire.EnvProtocolVersions+"=1,99")...)
 	line, err := p.stdout.ReadString('\n')
 	if err != nil {
 		t.Fatal(err)
@@ -261,6 +275,46 @@ func TestSigtermStoresWhatWasReceived(t *testing.T) {
 	}
 	if data, err := os.ReadFile(filepath.Join(dir, "job.log")); err != nil || string(data) != "one\n" {
 		t.Errorf("%q, %v", data, err)
+	}
+}
+
+// A driver whose code does not return ends all the same, by a signal and without host.
+func TestStuckDriverEnds(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(*process) error{
+		"signal":  func(p *process) error { return p.cmd.Process.Signal(syscall.SIGTERM) },
+		"no host": func(p *process) error { return p.stdin.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := startByHost(t, asDriver+"=stuck")
+			dir := t.TempDir()
+			info := logdriver.Info{Config: map[string]string{"dir": dir}}
+			opened := make(chan error, 1)
+			go func() {
+				_, err := p.client.Open(p.ctx(), &pb.OpenRequest{Info: wire.InfoToProto(&info)})
+				opened <- err
+			}()
+			for {
+				if _, err := os.Stat(filepath.Join(dir, "reached")); err == nil {
+					break
+				}
+				select {
+				case err := <-opened:
+					t.Fatal(err)
+				case <-time.After(time.Millisecond):
+				}
+			}
+			if err := end(p); err != nil {
+				t.Fatal(err)
+			}
+			if code, log := p.wait(); code != 0 {
+				t.Errorf("status %d, log %v", code, log)
+			}
+			if err := <-opened; err == nil {
+				t.Error("opened")
+			}
+		})
 	}
 }
 

@@ -55,35 +55,36 @@ func (l *Log) Append(msgs []*logdriver.Message) error {
 	return nil
 }
 
-func (l *Log) append(msgs []*logdriver.Message) (done int, err error) {
+func (l *Log) append(msgs []*logdriver.Message) (int, error) {
 	if err := l.ready(); err != nil {
 		return 0, err
 	}
 	b := l.getBatch()
 	defer l.putBatch(b)
-	durable, start := 0, l.cur.pos // what precedes is durable
-	for done < len(msgs) {
+	durable := l.savepoint(0)
+	for done := 0; ; {
+		if done == len(msgs) {
+			return l.conclude(durable, done, nil)
+		}
 		if l.full() {
 			if err := l.rotate(); err != nil {
-				return done, err
+				return l.conclude(durable, done, err)
 			}
-			durable, start = done, l.cur.pos
+			durable = l.savepoint(done)
 		}
-		if err := l.claim(msgs[done].Seq); err != nil {
-			return done, err
-		}
-		n, err := l.write(b, msgs[done:])
-		done += n
-		if err != nil {
-			return done, err
+		n, err := l.appendSome(b, msgs[done:])
+		if done += n; err != nil {
+			return l.conclude(durable, done, err)
 		}
 	}
-	if l.cfg.Sync == SyncBatch {
-		if err := l.cur.f.Sync(); err != nil {
-			return durable, errors.Join(fmt.Errorf("make durable: %w", err), l.takeBack(start))
-		}
+}
+
+// appendSome appends the first messages, at least one as a rule, and returns how many.
+func (l *Log) appendSome(b *batch, msgs []*logdriver.Message) (int, error) {
+	if err := l.claim(msgs[0].Seq); err != nil {
+		return 0, err
 	}
-	return done, nil
+	return l.write(b, msgs)
 }
 
 // full tells whether the next record belongs into a new file.
@@ -104,7 +105,7 @@ func (l *Log) claim(seq uint64) error {
 		return nil
 	}
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		l.cur.nextSeq = ^uint64(0) // claim anew
+		l.cur.nextSeq = unclaimed
 		return err
 	}
 	return l.abandonIndex(err)
@@ -117,7 +118,7 @@ func (l *Log) abandonIndex(cause error) error {
 	}
 	name := l.names.index(0)
 	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		l.cur.nextSeq = ^uint64(0)
+		l.cur.nextSeq = unclaimed
 		return errors.Join(cause, err)
 	}
 	l.cur.idx.close()
@@ -202,17 +203,6 @@ func (l *Log) salvage(b *batch, msgs []*logdriver.Message, n int) (kept int) {
 	return kept
 }
 
-// takeBack shortens the file to a place where it was before.
-func (l *Log) takeBack(p pos) error {
-	l.cur.pos, l.enc = p, l.cfg.Format.NewEncoder()
-	err := l.cur.idx.truncate(p.entries)
-	if truncErr := l.cur.f.Truncate(p.size); truncErr != nil {
-		l.cur.torn = true
-		err = truncErr
-	}
-	return err
-}
-
 // addEntry puts the current place into the index.
 func (c *current) addEntry() error {
 	if c.idx == nil {
@@ -222,7 +212,7 @@ func (c *current) addEntry() error {
 	if err != nil {
 		return fmt.Errorf("write index: %w", err)
 	}
-	e := entry{offset: c.size, maxTime: c.maxTime, records: c.records, seq: c.nextSeq, stream: c.stream, anchor: sum}
+	e := entry{offset: c.size, maxTime: c.maxTime, records: c.records, seq: c.claim(), stream: c.stream, anchor: sum}
 	if err := c.idx.add(&e); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package logfile
 
 import (
+	"errors"
 	"io"
 )
 
@@ -58,12 +59,21 @@ func (b *backward) extend() error {
 	n := int(min(b.lo, int64(max(b.block, len(b.buf)))))
 	b.block = min(2*b.block, backwardBytes)
 	grown := make([]byte, n+len(b.buf))
-	if _, err := b.src.ReadAt(grown[:n], b.lo-int64(n)); err != nil {
+	if err := b.read(grown[:n], b.lo-int64(n)); err != nil {
 		return err
 	}
 	copy(grown[n:], b.buf)
 	b.buf, b.lo = grown, b.lo-int64(n)
 	return nil
+}
+
+// read fills p. A file that has become shorter does not end at its beginning.
+func (b *backward) read(p []byte, off int64) error {
+	_, err := b.src.ReadAt(p, off)
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
 }
 
 // skip passes over a frame that is too long to be held.
@@ -72,7 +82,7 @@ func (b *backward) skip() error {
 	for b.lo > 0 {
 		n := int(min(b.lo, backwardBytes))
 		block := make([]byte, n+1)
-		if _, err := b.src.ReadAt(block[:n], b.lo-int64(n)); err != nil {
+		if err := b.read(block[:n], b.lo-int64(n)); err != nil {
 			return err
 		}
 		block[n] = b.buf[0]

@@ -173,10 +173,9 @@ func (l *Log) compressTo(ctx context.Context, temp string, src *generation) erro
 	if err := zw.Close(); err != nil {
 		return err
 	}
-	if l.cfg.Sync != SyncNone {
-		if err := dst.Sync(); err != nil {
-			return err
-		}
+	// The original may be on the disk for long, and is removed.
+	if err := dst.Sync(); err != nil {
+		return err
 	}
 	if err := dst.Close(); err != nil {
 		return err
@@ -200,40 +199,21 @@ func (g *generation) extra() packedExtra {
 	return x
 }
 
-// installCompressed puts temp in place of the file of gen. Where that one is durable,
-// after a Flush, temp is made so before.
+// installCompressed puts temp, which is durable, in place of the file of gen.
 func (l *Log) installCompressed(temp string, gen uint64) error {
-	durable := l.cfg.Sync != SyncNone
-	for {
-		done, err := l.replaceFull(temp, gen, durable)
-		if done || err != nil {
-			return err
-		}
-		if err := syncFile(temp); err != nil {
-			return err
-		}
-		durable = true
-	}
-}
-
-// replaceFull returns false if temp must be made durable first.
-func (l *Log) replaceFull(temp string, gen uint64, durable bool) (bool, error) {
 	l.files.Lock()
 	defer l.files.Unlock()
 	slot := slices.Index(l.slots, gen) + 1
 	if slot == 0 { // removed meanwhile
-		return true, os.Remove(temp)
-	}
-	if !durable && l.mustLast(gen) {
-		return false, nil
+		return os.Remove(temp)
 	}
 	if err := os.Rename(temp, l.names.packed(l.key(slot))); err != nil {
-		return true, err
+		return err
 	}
 	if err := os.Remove(l.names.file(l.key(slot))); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return true, err
+		return err
 	}
-	return true, nil
+	return nil
 }
 
 // contextReader fails once its context has ended.

@@ -144,3 +144,33 @@ func TestBatchIsOneWrite(t *testing.T) {
 	}
 	expect(t, l, all, texts(0, 1000))
 }
+
+// A compressed file takes the place of another only when it is durable, which a pipe
+// cannot become.
+func TestCompressedIsDurable(t *testing.T) {
+	t.Parallel()
+	cfg := config(t)
+	cfg.MaxSize, cfg.MaxFiles, cfg.Compress = 1, 4, true
+	failures := make(chan error, 100)
+	cfg.OnError = func(err error) { failures <- err }
+	l := mustOpen(t, cfg)
+	temp := l.names.packedTemp()
+	if err := unix.Mkfifo(temp, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.Open(temp, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	add(t, l, 0, 2)
+	until(t, "an end of compressing", func() bool { return len(failures) > 0 || exists(l.names.packed(1)) })
+	select {
+	case err := <-failures:
+		if !errors.Is(err, syscall.EINVAL) {
+			t.Error(err)
+		}
+	default:
+		t.Error("the original was replaced")
+	}
+}

@@ -25,5 +25,8 @@
 // records and which highest timestamp precede it, and which sequence number
 // the next message has. It makes reading from a time or from the end fast, and
 // it tells after a crash exactly which messages are held. It may be missing,
-// stale or damaged: reading then takes longer, and no claim is made about sequences.
+// stale or damaged: reading then takes longer, and no claim is made about sequences. Records
+// after damage that no entry follows are not claimed either. What another program appends
+// while no process writes the log counts as messages of the last stream: do not append to a
+// log whose writer was killed before it is written again.
 package logfile

@@ -92,16 +92,3 @@ func (l *Log) becomesFull(gen uint64) {
 		l.volatile = slices.Delete(l.volatile, 0, over) // these have been removed
 	}
 }
-
-// mustLast tells whether a full file is durable, and what takes its place must be.
-// l.files is held.
-func (l *Log) mustLast(gen uint64) bool { return !slices.Contains(l.volatile, gen) }
-
-// syncFile makes the file called name durable.
-func syncFile(name string) error {
-	f, err := os.OpenFile(name, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}

@@ -1,7 +1,6 @@
 package logfile
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"time"
@@ -46,8 +45,14 @@ func (r *reading) followFile(g *generation, off int64, expiry <-chan time.Time) 
 	if err != nil {
 		return rotated, r.unreadable(g, off, err)
 	}
-	var head []byte
-	for expired := false; ; {
+	seen := beginning{g: g}
+	if src, ok := sc.src.(*fileSource); ok {
+		src.same = seen.same
+	}
+	if _, err := r.restarted(sc, &seen); err != nil {
+		return ended, err
+	}
+	for {
 		st, wake, err := r.tracker.state(g)
 		if err != nil {
 			return ended, err
@@ -55,7 +60,7 @@ func (r *reading) followFile(g *generation, off int64, expiry <-chan time.Time) 
 		if err := r.drain(g, sc); err != nil {
 			return ended, err
 		}
-		if again, err := r.restarted(g, sc, &head); again || err != nil {
+		if again, err := r.restarted(sc, &seen); again || err != nil {
 			if err != nil {
 				return ended, err
 			}
@@ -68,74 +73,45 @@ func (r *reading) followFile(g *generation, off int64, expiry <-chan time.Time) 
 			return ended, err
 		}
 		sc.rewind()
-		if expired {
+		if r.expired {
 			return ended, nil
 		}
-		if err := r.wait(wake, expiry); errors.Is(err, errExpired) {
-			expired = true
-		} else if err != nil {
+		if err := r.wait(wake, expiry); err != nil && !errors.Is(err, errExpired) {
 			return ended, err
 		}
 	}
 }
 
-// restarted goes back to the beginning of g if another program has truncated it.
-// head is how g began when it was last looked at.
-func (r *reading) restarted(g *generation, sc *scanner, head *[]byte) (bool, error) {
-	if g.packed {
+// restarted goes back to the beginning of a file if another program has truncated it.
+func (r *reading) restarted(sc *scanner, seen *beginning) (bool, error) {
+	if seen.g.packed {
 		return false, nil
 	}
-	size, err := g.sizeNow()
-	if err == nil && size >= sc.off && len(*head) < int(min(headBytes, sc.off)) {
-		began := readHead(g, sc.off)
-		// If it was truncated meanwhile, this may be how it begins now.
-		if size, err = g.sizeNow(); size >= sc.off {
-			*head = began
-		}
-	}
+	at, err := seen.look(sc.off)
 	if err != nil {
 		return false, fmt.Errorf("follow log: %w", err)
 	}
-	if size >= sc.off {
+	if at < 0 {
 		return false, nil
 	}
-	if now := readHead(g, size); len(now) > 0 && bytes.HasPrefix(*head, now) {
-		return false, nil // the writer took back what it could not make durable, and writes it again
-	}
-	*head = nil
-	r.damaged(g, size, 0, errTruncated)
+	r.damaged(seen.g, at, 0, errTruncated)
 	r.from, r.matched = place{}, true
 	sc.restart()
 	return true, r.reportDamage()
-}
-
-// sizeNow returns how large g, which is not compressed, is.
-func (g *generation) sizeNow() (int64, error) {
-	fi, err := g.f.Stat()
-	if err != nil {
-		return 0, err
-	}
-	return fi.Size(), nil
-}
-
-// headBytes of a file tell it from one with other contents.
-const headBytes = 64
-
-// readHead returns the first bytes of g, at most limit.
-func readHead(g *generation, limit int64) []byte {
-	b := make([]byte, min(limit, headBytes))
-	n, _ := g.f.ReadAt(b, 0) // fewer bytes make another head, as they should
-	return b[:n]
 }
 
 func (r *reading) wait(wake <-chan struct{}, expiry <-chan time.Time) error {
 	if err := r.out.flush(r); err != nil {
 		return err
 	}
+	if r.expired {
+		return errExpired
+	}
 	select {
 	case <-wake:
 		return nil
 	case <-expiry:
+		r.expired = true // there is one tick for all files
 		return errExpired
 	case <-r.w.WatchClose():
 		return errDone

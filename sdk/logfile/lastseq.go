@@ -24,7 +24,7 @@ func lastSeq(f Format, gens []*generation, stream uint64) (uint64, error) {
 
 // claimed returns the last sequence that the entry with number n stands for.
 func (g *generation) claimed(f Format, e entry, n int) (uint64, error) {
-	if e.seq == 0 {
+	if e.seq == 0 || e.seq == unclaimed {
 		return 0, nil
 	}
 	if n+1 < g.idx.n {
@@ -34,9 +34,23 @@ func (g *generation) claimed(f Format, e entry, n int) (uint64, error) {
 		}
 		return e.seq - 1 + next.records - e.records, nil
 	}
-	total, err := g.count(f, e)
+	held, err := g.unbroken(f, e.offset)
 	if err != nil {
 		return 0, err
 	}
-	return e.seq - 1 + total - e.records, nil
+	return e.seq - 1 + held, nil
+}
+
+// unbroken returns how many records there are from an offset to the end or to the first
+// damage. That may be records which the power took with it, and what follows has later
+// sequences than can be counted.
+func (g *generation) unbroken(f Format, off int64) (n uint64, err error) {
+	err = g.frames(f, off, func(fr frame, v *validator) bool {
+		ok := v.valid(fr.data)
+		if ok {
+			n++
+		}
+		return ok || !v.damaged(fr)
+	})
+	return n, err
 }

@@ -15,7 +15,12 @@ func (t local) snapshot() ([]*generation, error) {
 	}
 	pos := l.pub.get()
 	if n := len(gens); n > 0 && gens[n-1].name == l.cfg.Path {
-		gens[n-1].gen, gens[n-1].size = pos.gen, pos.size
+		size, err := gens[n-1].sizeNow()
+		if err != nil {
+			closeAll(gens)
+			return nil, err
+		}
+		gens[n-1].gen, gens[n-1].size = pos.gen, min(pos.size, size) // others may have truncated it
 	}
 	for _, g := range gens {
 		g.usableIndex()

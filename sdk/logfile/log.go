@@ -2,6 +2,7 @@ package logfile
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"sync"
@@ -60,9 +61,20 @@ type pos struct {
 	size    int64
 	maxTime int64
 	records uint64
-	nextSeq uint64 // 0 if unknown
+	nextSeq uint64 // 0 if unknown, unclaimed if the index does not tell it
 	indexed int64  // offset of the last entry of the index
 	entries int    // of the index
+}
+
+// unclaimed is the sequence of no message, so that the next one is claimed.
+const unclaimed = math.MaxUint64
+
+// claim returns the sequence that an entry for p tells.
+func (p *pos) claim() uint64 {
+	if p.nextSeq == unclaimed {
+		return 0
+	}
+	return p.nextSeq
 }
 
 // key returns the key of what is in a slot.

@@ -31,12 +31,14 @@ func (f osFile) status() (size int64, linked bool, err error) {
 }
 
 // openToRead is os.Open for regular files: it leaves out the five system calls with
-// which os.Open finds out that a regular file cannot be polled.
+// which os.Open finds out that a regular file cannot be polled. It does not wait for the
+// other end of a pipe that somebody put in the place of a file.
 func openToRead(name string) (*os.File, error) {
 	for {
-		fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 		switch err {
 		case nil:
+			_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETFL, 0) // else os.NewFile tries to poll it
 			return os.NewFile(uintptr(fd), name), nil
 		case unix.EINTR:
 		default:

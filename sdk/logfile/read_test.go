@@ -334,3 +334,26 @@ func TestNoLog(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Nothing of the past is nothing also where the newest file is a compressed one.
+func TestNoTailOfCompressed(t *testing.T) {
+	t.Parallel()
+	for _, indexed := range []bool{true, false} {
+		cfg := config(t)
+		cfg.MaxSize, cfg.MaxFiles, cfg.Compress = size(0, 2), 4, true
+		l := mustOpen(t, cfg)
+		add(t, l, 0, 5)
+		until(t, "compressed", func() bool { return l.uncompressed(nil) == 0 })
+		l.Close()
+		if err := os.Remove(cfg.Path); err != nil {
+			t.Fatal(err)
+		}
+		if !indexed {
+			removeIndexes(t, cfg)
+		}
+		for _, follow := range []bool{false, true} {
+			expect(t, mustReader(t, cfg), logdriver.ReadConfig{Tail: 0, Follow: follow}, nil)
+		}
+		expect(t, mustReader(t, cfg), logdriver.ReadConfig{Tail: 1}, texts(3, 4))
+	}
+}

@@ -37,11 +37,12 @@ type reading struct {
 	dec     Decoder
 
 	expires bool  // Until was in the future when the reading started
+	expired bool  // and has passed since
 	from    place // nothing before it is delivered
 	matched bool  // the first record that is not before Since was seen
 	gen     int   // what is being read, as in place
 	msg     *logdriver.Message
-	damage  *DamageError // not yet delivered
+	damage  []damage // not yet delivered, in order
 	count   int
 	out     outbox
 }
@@ -51,6 +52,10 @@ func (r *reading) run() {
 	defer r.tracker.close()
 	defer func() { closeAll(r.gens) }()
 	err := r.read()
+	if err == nil {
+		r.matched = true // what was damaged may have been asked for
+		err = r.reportDamage()
+	}
 	if flushErr := r.out.flush(r); err == nil || errors.Is(err, errDone) {
 		err = flushErr
 	}
@@ -123,7 +128,14 @@ func (r *reading) whole(g *generation, off int64) error {
 	if err := r.drain(g, sc); err != nil {
 		return err
 	}
-	return r.finish(g, sc)
+	if err := r.finish(g, sc); err != nil {
+		return err
+	}
+	if !g.packed && sc.off < g.size { // nobody but other programs makes it shorter
+		r.damaged(g, sc.off, 0, errTruncated)
+		return r.reportDamage()
+	}
+	return nil
 }
 
 // scan cuts g into frames from an offset, and lets the decoder see what these
@@ -226,7 +238,7 @@ func (r *reading) message(at place) error {
 		r.matched = true
 	}
 	if !r.matched || at.before(r.from) {
-		r.damage = nil
+		r.passDamage()
 		m.Reset()
 		return nil
 	}
@@ -237,29 +249,6 @@ func (r *reading) message(at place) error {
 		return errDone
 	}
 	r.msg = nil
-	return r.send(m)
-}
-
-// damaged remembers damage, as one with what it adjoins.
-func (r *reading) damaged(g *generation, off, n int64, err error) {
-	if d := r.damage; d != nil && d.File == g.name && d.Offset+d.Bytes <= off && n > 0 {
-		d.Bytes = off + n - d.Offset
-		return
-	}
-	r.damage = &DamageError{File: g.name, Offset: off, Bytes: n, Err: err}
-}
-
-func (r *reading) reportDamage() error {
-	d := r.damage
-	if d == nil {
-		return nil
-	}
-	r.damage = nil
-	if !r.matched || (place{r.gen, d.Offset}).before(r.from) {
-		return nil
-	}
-	m := logdriver.NewMessage()
-	m.Err = d
 	return r.send(m)
 }
 

@@ -77,7 +77,7 @@ func (l *Log) recoverFrom(f *os.File) error {
 	l.separate()
 	l.cur.stream, l.cur.nextSeq = l.stream, l.lastSeq+1
 	if err := l.cur.addEntry(); err != nil {
-		l.cur.nextSeq = math.MaxUint64 // claim anew with the first message
+		l.cur.nextSeq = unclaimed
 	}
 	l.publish()
 	return nil
@@ -253,8 +253,9 @@ func (l *Log) measureFrom(g *generation, from entry) error {
 	return nil
 }
 
-// recount counts the records up to the end of what sc reads. An index that cannot be
-// extended has fewer entries, no more, which report is told of.
+// recount counts the records up to the end of what sc reads. Which sequences those after
+// damage have is not known. An index that cannot be extended has fewer entries, no more,
+// which report is told of.
 func (c *current) recount(sc *scanner, v *validator, report func(error)) error {
 	var failed error
 	for {
@@ -265,10 +266,13 @@ func (c *current) recount(sc *scanner, v *validator, report func(error)) error {
 		if err != nil {
 			return err
 		}
+		lost := false
 		if v.valid(fr.data) {
 			c.count(v.msg)
+		} else if lost = c.nextSeq != 0 && v.damaged(fr); lost {
+			c.nextSeq = 0
 		}
-		if c.size = sc.off; c.size-c.indexed >= indexSpacing && failed == nil {
+		if c.size = sc.off; (lost || c.size-c.indexed >= indexSpacing) && failed == nil {
 			if failed = c.addEntry(); failed != nil {
 				report(failed)
 			}
@@ -333,7 +337,7 @@ func (l *Log) resume() error {
 	l.separate()
 	l.cur.stream, l.cur.nextSeq = l.stream, next
 	if err := l.cur.addEntry(); err != nil {
-		l.cur.nextSeq = math.MaxUint64
+		l.cur.nextSeq = unclaimed
 	}
 	l.publish()
 	return nil

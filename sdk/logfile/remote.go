@@ -80,17 +80,31 @@ func (t *remote) all() ([]*generation, error) {
 // middle of one.
 func (t *remote) settle(g *generation) error {
 	alive, err := beingWritten(t.path)
-	if err != nil || !alive {
+	if err != nil {
+		return err
+	}
+	if !alive { // it may have been in the middle of one when g was opened
+		g.size, err = g.sizeNow()
 		return err
 	}
 	fr, err := newBackward(t.framing, g.f, g.size).prev()
-	if err == nil && t.framing.Next(fr.data) != len(fr.data) {
+	switch {
+	case err == nil && t.framing.Next(fr.data) != len(fr.data):
 		g.size = fr.off
-	}
-	if errors.Is(err, io.EOF) {
-		err = nil
+	case errors.Is(err, io.EOF):
+		return nil
+	case errors.Is(err, io.ErrUnexpectedEOF): // the writer took back the end
+		return t.settleShorter(g)
 	}
 	return err
+}
+
+// settleShorter settles a file that has become shorter meanwhile.
+func (t *remote) settleShorter(g *generation) (err error) {
+	if g.size, err = g.sizeNow(); err != nil {
+		return err
+	}
+	return t.settle(g)
 }
 
 func (t *remote) alive() (bool, error) { return beingWritten(t.path) }

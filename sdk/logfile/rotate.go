@@ -16,8 +16,8 @@ func (l *Log) rotate() error {
 		l.cfg.OnError(err)
 	}
 	if l.cfg.Sync != SyncNone {
-		if err := l.cur.f.Sync(); err != nil {
-			return fmt.Errorf("rotate: make the full file durable: %w", err)
+		if err := l.makeDurable(); err != nil {
+			return fmt.Errorf("rotate: the full file: %w", err)
 		}
 	}
 	old := l.cur
@@ -85,7 +85,7 @@ func (l *Log) prepare(f *os.File) (current, error) {
 	if err != nil {
 		return cur, err
 	}
-	e := entry{maxTime: cur.maxTime, seq: cur.nextSeq, stream: l.stream}
+	e := entry{maxTime: cur.maxTime, seq: cur.claim(), stream: l.stream}
 	if err := cur.idx.add(&e); err != nil {
 		return cur, err
 	}

@@ -148,6 +148,7 @@ type fileSource struct {
 	f     *os.File
 	off   int64
 	limit func() int64
+	same  func() bool // if set, nothing is read where it tells that the file is another
 }
 
 func noLimit() int64 { return math.MaxInt64 }
@@ -158,7 +159,7 @@ func (s *fileSource) Read(p []byte) (int, error) {
 	if room := s.limit() - s.off; room < int64(len(p)) {
 		p = p[:max(room, 0)]
 	}
-	if len(p) == 0 {
+	if len(p) == 0 || s.same != nil && !s.same() {
 		return 0, io.EOF
 	}
 	n, err := s.f.ReadAt(p, s.off)

@@ -25,6 +25,9 @@ const maxBackward = 2048
 
 // seekTail returns where the last n records of gens start.
 func seekTail(f Format, gens []*generation, n int) (place, error) {
+	if n == 0 && gens[len(gens)-1].packed { // whose size is not known
+		return place{gen: len(gens)}, nil
+	}
 	for i := len(gens) - 1; i >= 0; i-- {
 		g := gens[i]
 		off, found, err := g.tail(f, n)
@@ -130,6 +133,11 @@ func (g *generation) skip(f Format, from entry, number uint64) (int64, error) {
 // records calls visit with the offset of each record, until it returns
 // false. What a damaged compressed file does not give is passed over.
 func (g *generation) records(f Format, off int64, visit func(off int64) bool) error {
+	return g.frames(f, off, func(fr frame, v *validator) bool { return !v.valid(fr.data) || visit(fr.off) })
+}
+
+// frames calls visit with each frame, as records does.
+func (g *generation) frames(f Format, off int64, visit func(frame, *validator) bool) error {
 	sc, err := g.scan(f, off, fixedLimit(g.size))
 	if err != nil {
 		return g.tolerate(err)
@@ -139,15 +147,13 @@ func (g *generation) records(f Format, off int64, visit func(off int64) bool) er
 	for {
 		fr, err := sc.next()
 		if errors.Is(err, io.EOF) {
-			if fr = sc.rest(); v.valid(fr.data) {
-				visit(fr.off)
-			}
+			visit(sc.rest(), v)
 			return nil
 		}
 		if err != nil {
 			return g.tolerate(err)
 		}
-		if v.valid(fr.data) && !visit(fr.off) {
+		if !visit(fr, v) {
 			return nil
 		}
 	}
@@ -216,6 +222,7 @@ type validator struct {
 	framing Framing
 	dec     Decoder
 	msg     *logdriver.Message
+	failure error // of the last frame that was decoded
 }
 
 func newValidator(f Format) *validator {
@@ -227,7 +234,16 @@ func (v *validator) valid(data []byte) bool {
 		return false
 	}
 	v.msg.Reset()
-	return v.dec.Decode(data, v.msg) == nil
+	v.failure = v.dec.Decode(data, v.msg)
+	return v.failure == nil
+}
+
+// damaged tells whether a frame that is not valid should not be there.
+func (v *validator) damaged(fr frame) bool {
+	if len(fr.data) == 0 {
+		return fr.tooLong > 0
+	}
+	return !v.framing.Blank(fr.data) && v.failure != ErrNoMessage //nolint:errorlint // not wrapped, see Decoder
 }
 
 func (v *validator) close() { logdriver.PutMessage(v.msg) }

@@ -2,11 +2,13 @@ package logfile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -279,4 +281,100 @@ func killInRotation(t *testing.T, l *Log, renames int) {
 		}
 	}
 	kill(l)
+}
+
+// An index that could not be written for a while makes no claim afterwards about
+// messages that nobody has seen.
+func TestNoClaimAfterFullDisk(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_RDWR, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer full.Close()
+	for _, rotate := range []bool{false, true} {
+		cfg := config(t)
+		cfg.MaxFiles = 2
+		l := mustOpen(t, cfg)
+		add(t, l, 0, 3)
+		whole := l.cur.idx.f
+		l.cur.idx.f = full
+		if err := l.Append(numbered(5, 6)); !errors.Is(err, syscall.ENOSPC) {
+			t.Fatal(err)
+		}
+		l.cur.idx.f = whole
+		if rotate {
+			if err := l.rotate(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l.Close()
+		l = mustOpen(t, cfg)
+		if got := l.LastSeq(); got > 3 {
+			t.Errorf("last sequence %d", got)
+		}
+		l.Close()
+	}
+}
+
+// The index of an earlier version may hold the largest of all sequences as a claim.
+func TestClaimOfNoMessage(t *testing.T) {
+	cfg := config(t)
+	l := mustOpen(t, cfg)
+	add(t, l, 0, 3)
+	if err := l.cur.idx.add(&entry{offset: l.cur.size, seq: math.MaxUint64, stream: l.stream, records: 3}); err != nil {
+		t.Fatal(err)
+	}
+	kill(l)
+	x, err := openIndex(cfg.names().index(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.close()
+	e, err := x.at(x.n - 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &generation{idx: x}
+	if got, err := g.claimed(cfg.Format, e, x.n-1); got != 0 || err != nil {
+		t.Errorf("%d, %v", got, err)
+	}
+}
+
+// What the power took from before other records is not claimed, whoever opens the log
+// first, and is stored when it is sent again.
+func TestSequencesAcrossDamage(t *testing.T) {
+	t.Parallel()
+	for _, other := range []bool{false, true} {
+		cfg := config(t)
+		l := mustOpen(t, cfg)
+		add(t, l, 0, 2)
+		add(t, l, 2, 10)
+		kill(l)
+		f, err := os.OpenFile(cfg.Path, os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = f.WriteAt(make([]byte, size(2, 4)), size(0, 2))
+		if err = errors.Join(err, f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if other {
+			o := cfg
+			o.Stream = "other"
+			l := mustOpen(t, o)
+			add(t, l, 20, 22)
+			l.Close()
+		}
+		l = mustOpen(t, cfg)
+		last := l.LastSeq()
+		if last > 2 || !other && last != 2 {
+			t.Errorf("last sequence %d", last)
+		}
+		add(t, l, int(last), 10)
+		l.Close()
+		if l = mustOpen(t, cfg); l.LastSeq() != 10 {
+			t.Errorf("then %d", l.LastSeq())
+		}
+		l.Close()
+	}
 }

@@ -164,7 +164,11 @@ type faulty struct {
 }
 
 func (f *faulty) Write(b []byte) (int, error) {
-	if f.room < 0 || len(b) <= f.room {
+	if f.room < 0 {
+		return f.writableFile.Write(b)
+	}
+	if len(b) <= f.room {
+		f.room -= len(b)
 		return f.writableFile.Write(b)
 	}
 	n, err := f.writableFile.Write(b[:f.room])

@@ -55,8 +55,9 @@ func Run(svc *service.Service, log *slog.Logger) int {
 	if isLifeline(os.Stdin) {
 		go watchLifeline(os.Stdin, orphaned) // ends with the process
 	}
-	var enders sync.WaitGroup
-	enders.Go(func() {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
 		select {
 		case <-watching.Done():
 			if ctx.Err() != nil {
@@ -66,11 +67,18 @@ func Run(svc *service.Service, log *slog.Logger) int {
 			p.end(orphanTime, "the host is gone")
 		case <-p.served:
 		}
-	})
-	plugin.Serve(p.config(nil))
-	close(p.served)
-	unwatch()
-	enders.Wait()
+	}()
+	go func() {
+		defer close(p.served)
+		plugin.Serve(p.config(nil))
+	}()
+	select {
+	case <-p.served:
+		unwatch()
+		<-ended
+	case <-ended: // the server may wait for the driver's code, which may never return
+		p.await(p.served)
+	}
 	return p.finish()
 }
 
@@ -101,7 +109,7 @@ func Debug(ctx context.Context, name string, svc *service.Service, log *slog.Log
 	case <-closed: // a host has shut it down
 	}
 	stop()
-	<-closed
+	p.await(closed)
 	return p.finish()
 }
 
@@ -185,10 +193,29 @@ func (p *process) end(within time.Duration, reason string) {
 	if server == nil {
 		return
 	}
-	// Graceful: what has been acknowledged leaves before the connection does.
-	timer := time.AfterFunc(lingerTime, server.Stop)
+	// Graceful: what has been acknowledged leaves before the connection does. Both ways wait
+	// for the driver's code, which may never return.
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		server.GracefulStop()
+	}()
+	if !p.await(stopped) {
+		go server.Stop()
+		p.await(stopped)
+	}
+}
+
+// await gives the last steps of the process their time.
+func (p *process) await(done <-chan struct{}) bool {
+	timer := time.NewTimer(lingerTime)
 	defer timer.Stop()
-	server.GracefulStop()
+	select {
+	case <-done:
+		return true
+	case <-timer.C:
+		return false
+	}
 }
 
 func (p *process) drain(within time.Duration) {
