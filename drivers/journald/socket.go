@@ -75,8 +75,16 @@ func (s *socket) write(ctx context.Context, b, rights []byte) error {
 	if err := s.conn.SetWriteDeadline(time.Now().Add(s.patience())); err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = s.conn.SetWriteDeadline(time.Unix(1, 0)) })
-	defer stop()
+	interrupted := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(interrupted)
+		_ = s.conn.SetWriteDeadline(time.Unix(1, 0))
+	})
+	defer func() {
+		if !stop() {
+			<-interrupted // it must not cut the next write short
+		}
+	}()
 	err := s.sendmsg(b, rights)
 	switch {
 	case err == nil:
