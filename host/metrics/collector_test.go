@@ -217,7 +217,13 @@ func TestLeft(t *testing.T) {
 		`logplug_driver_messages_left_total{driver="sink"}`:                         1,
 		`logplug_driver_messages_left_bytes_total{driver="sink"}`:                   float64(undelivered.Bytes),
 		`logplug_driver_messages_dropped_total{driver="sink",reason="undelivered"}`: 0,
+		`logplug_host_kept_messages`:                                                0,
 	})
+	if err := h.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	without := newHost(t, func(c *host.Config) { c.Spool.Dir, c.PluginDirs = dir, []string{t.TempDir()} })
+	gather(t, register(t, metrics.NewCollector(without, nil))).want(t, samples{`logplug_host_kept_messages`: 1})
 }
 
 func TestRestart(t *testing.T) {

@@ -52,12 +52,14 @@
 //	logplug_host_spool_limit_bytes              what they may hold
 //	logplug_host_spooled_messages               the same in messages
 //	logplug_host_spool_limit_messages
+//	logplug_host_kept_messages                  left by an earlier host, and not to be
+//	                                            delivered: their driver is not there
 //	logplug_host_cache_spooled_bytes            held by the spools of all caches
 //	logplug_host_cache_spool_limit_bytes        what they may hold
 //
 // # Cardinality
 //
-// An open logger has 21 series, a driver 27, a host 6. A logger's series end with
+// An open logger has 21 series, a driver 27, a host 7. A logger's series end with
 // it, so at any time there are as many as loggers are open; but in Prometheus the
 // names of all loggers that ever were add up. Where names do not recur, as with
 // those of jobs, set Options.OmitLoggers.

@@ -36,6 +36,7 @@ func ExampleNewCollector() {
 	// Output:
 	// logplug_host_cache_spool_limit_bytes 6.7108864e+07
 	// logplug_host_cache_spooled_bytes 0
+	// logplug_host_kept_messages 0
 	// logplug_host_spool_limit_bytes 2.68435456e+08
 	// logplug_host_spool_limit_messages 1e+07
 	// logplug_host_spooled_bytes 0

@@ -6,7 +6,7 @@ import (
 )
 
 // hostFamilies are the metrics of a host.
-type hostFamilies struct{ bytes, byteLimit, messages, messageLimit, cacheBytes, cacheByteLimit family }
+type hostFamilies struct{ bytes, byteLimit, messages, messageLimit, kept, cacheBytes, cacheByteLimit family }
 
 func newHostFamilies(m maker) hostFamilies {
 	return hostFamilies{
@@ -15,13 +15,15 @@ func newHostFamilies(m maker) hostFamilies {
 		messages:     m.gauge("logplug_host_spooled_messages", "Number of messages that the spools of all loggers but caches hold."),
 		messageLimit: m.gauge("logplug_host_spool_limit_messages", "Messages that the spools of all loggers but caches together may hold."),
 
+		kept: m.gauge("logplug_host_kept_messages", "Messages that an earlier host left in the spool's directory and this one cannot deliver."),
+
 		cacheBytes:     m.gauge("logplug_host_cache_spooled_bytes", "Encoded size in bytes of what the spools of all caches hold."),
 		cacheByteLimit: m.gauge("logplug_host_cache_spool_limit_bytes", "Bytes that the spools of all caches together may hold."),
 	}
 }
 
 func (f *hostFamilies) describe(ch chan<- *prometheus.Desc) {
-	for _, g := range []family{f.bytes, f.byteLimit, f.messages, f.messageLimit, f.cacheBytes, f.cacheByteLimit} {
+	for _, g := range []family{f.bytes, f.byteLimit, f.messages, f.messageLimit, f.kept, f.cacheBytes, f.cacheByteLimit} {
 		ch <- g.desc
 	}
 }
@@ -31,6 +33,7 @@ func (f *hostFamilies) collect(ch chan<- prometheus.Metric, st *host.Stats) {
 	f.byteLimit.send(ch, float64(st.SpoolLimitBytes))
 	f.messages.send(ch, float64(st.SpooledMessages))
 	f.messageLimit.send(ch, float64(st.SpoolLimitMessages))
+	f.kept.send(ch, float64(st.KeptMessages))
 	f.cacheBytes.send(ch, float64(st.CacheSpooledBytes))
 	f.cacheByteLimit.send(ch, float64(st.CacheSpoolLimitBytes))
 }

@@ -67,7 +67,7 @@ func TestUnregister(t *testing.T) {
 
 // TestCardinality keeps what the package's documentation says.
 func TestCardinality(t *testing.T) {
-	const perHost, perDriver, perLogger = 6, 27, 21
+	const perHost, perDriver, perLogger = 7, 27, 21
 	for n, source := range map[int]fixed{
 		perHost:                             {},
 		perHost + perDriver:                 oneLogger(),
