@@ -180,20 +180,28 @@ func ReadDeadLetters(path string) iter.Seq2[DeadLetter, error] {
 			return
 		}
 		defer f.Close()
-		lines := bufio.NewScanner(f)
+		DecodeDeadLetters(f, path)(yield)
+	}
+}
+
+// DecodeDeadLetters iterates over dead letters as ReadDeadLetters does, once. Errors name
+// the place that r reads from.
+func DecodeDeadLetters(r io.Reader, name string) iter.Seq2[DeadLetter, error] {
+	return func(yield func(DeadLetter, error) bool) {
+		lines := bufio.NewScanner(r)
 		lines.Buffer(nil, maxLetterBytes)
 		for n := 1; lines.Scan(); n++ {
 			var d DeadLetter
 			err := json.Unmarshal(lines.Bytes(), &d)
 			if err != nil {
-				err = fmt.Errorf("%s, line %d: not a dead letter: %w", path, n, err)
+				err = fmt.Errorf("%s, line %d: not a dead letter: %w", name, n, err)
 			}
 			if !yield(d, err) {
 				return
 			}
 		}
-		if err := lines.Err(); err != nil && !errors.Is(err, io.EOF) {
-			yield(DeadLetter{}, fmt.Errorf("%s: %w", path, err))
+		if err := lines.Err(); err != nil {
+			yield(DeadLetter{}, fmt.Errorf("%s: %w", name, err))
 		}
 	}
 }

@@ -41,15 +41,14 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// stuckDriver opens a logger for longer than any test waits, and heeds no context.
+// stuckDriver never comes back from opening a logger, and heeds no context.
 var stuckDriver = sdk.Driver[textOptions]{
 	Name: "stuck", Version: "1.0.0",
 	Open: func(_ context.Context, _ logdriver.Info, o *textOptions) (logdriver.Logger, error) {
 		if err := os.WriteFile(filepath.Join(o.Dir, "reached"), nil, 0o600); err != nil {
 			return nil, err
 		}
-		time.Sleep(time.Hour)
-		return nil, errors.ErrUnsupported
+		select {}
 	},
 }
 

@@ -41,7 +41,7 @@ func (f *File) All() iter.Seq2[host.DeadLetter, error] {
 		}
 		defer s.close()
 		for _, file := range s {
-			for d, err := range read(file) {
+			for d, err := range host.DecodeDeadLetters(file, file.Name()) {
 				if !yield(d, err) {
 					return
 				}

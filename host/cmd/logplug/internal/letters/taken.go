@@ -56,7 +56,7 @@ func (t *Taken) All() iter.Seq[Entry] {
 		}
 		defer file.Close()
 		index := 0
-		for d, err := range read(file) {
+		for d, err := range host.DecodeDeadLetters(file, file.Name()) {
 			if !yield(Entry{Index: index, Letter: d, Err: err}) {
 				return
 			}
