@@ -171,7 +171,7 @@ func (l *letters) persist(f *os.File, fresh bool) error {
 }
 
 // ReadDeadLetters iterates over a file of dead letters. Lines that are not one
-// are reported with their number and skipped.
+// are reported with their number; empty ones are skipped.
 func ReadDeadLetters(path string) iter.Seq2[DeadLetter, error] {
 	return func(yield func(DeadLetter, error) bool) {
 		f, err := os.Open(path)
@@ -191,6 +191,9 @@ func DecodeDeadLetters(r io.Reader, name string) iter.Seq2[DeadLetter, error] {
 		lines := bufio.NewScanner(r)
 		lines.Buffer(nil, maxLetterBytes)
 		for n := 1; lines.Scan(); n++ {
+			if len(lines.Bytes()) == 0 {
+				continue // two writers have ended one line
+			}
 			var d DeadLetter
 			err := json.Unmarshal(lines.Bytes(), &d)
 			if err != nil {

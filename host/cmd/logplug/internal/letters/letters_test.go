@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -117,6 +118,32 @@ func TestTakeAll(t *testing.T) {
 	}
 	if _, err := os.Stat(f.Path()); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the file: %v, want it gone", err)
+	}
+}
+
+// TestEmptyLine: two who write ended one torn line. It is no letter, and moves no other.
+func TestEmptyLine(t *testing.T) {
+	t.Parallel()
+	f := NewFile(filepath.Join(t.TempDir(), "letters"))
+	text := slices.Concat(letterLine(t, "a"), []byte("\n\r\n"), letterLine(t, "b"), letterLine(t, "c"))
+	if err := os.WriteFile(f.Path(), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	taken, err := f.Take()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for e := range taken.All() {
+		if string(e.Letter.Line) == "b" {
+			taken.Done(e.Index)
+		}
+	}
+	if err := taken.Close(); err != nil {
+		t.Fatal(err)
+	}
+	wantTexts(t, f, "a", "c")
+	if _, bad := texts(f); bad != 0 {
+		t.Errorf("%d lines that are no letter", bad)
 	}
 }
 

@@ -101,10 +101,14 @@ func (t *Taken) rest() (rest []byte, err error) {
 	}
 	defer f.Close()
 	lines := bufio.NewReader(f)
-	for index := 0; ; index++ {
+	for index := 0; ; {
 		line, err := lines.ReadBytes('\n')
-		if len(line) > 0 && !t.done[index] {
-			rest = append(append(rest, bytes.TrimSuffix(line, []byte("\n"))...), '\n')
+		line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
+		if len(line) > 0 { // empty ones are not counted, see host.DecodeDeadLetters
+			if !t.done[index] {
+				rest = append(append(rest, line...), '\n')
+			}
+			index++
 		}
 		if errors.Is(err, io.EOF) {
 			return rest, nil
