@@ -160,3 +160,33 @@ func TestFlushEndsWithTheLogger(t *testing.T) {
 		}
 	})
 }
+
+// Close waits for a Shutdown under way of a logger and its cache, whichever is ready first.
+func TestClosingWaitsForBothParts(t *testing.T) {
+	for range 20 { // loggers come in any order
+		synctest.Test(t, func(t *testing.T) {
+			d := fakeDriver(t, spool.Memory{})
+			l, cache := slowCache(t, d, time.Hour)
+			shut := make(chan error, 1)
+			go func() { shut <- l.Shutdown(context.Background()) }()
+			synctest.Wait()
+			closed := make(chan []error, 1)
+			go func() { closed <- d.host.shutdownLoggers(context.Background(), []*driver{d}) }()
+			synctest.Wait()
+			acknowledge(cache, 100)
+			synctest.Wait()
+			select {
+			case errs := <-closed:
+				t.Fatalf("it is not waited for: %v", errs)
+			default:
+			}
+			acknowledge(l.logger, 100)
+			if errs := <-closed; len(errs) > 0 {
+				t.Error(errs)
+			}
+			if err := <-shut; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

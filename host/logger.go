@@ -20,8 +20,8 @@ import (
 // the driver's Capability says ReadLogs, or the logger has a cache, see CacheConfig.
 //
 // Log may be called from any number of goroutines; it returns nil once the
-// message is in the spool. It waits for room for at most Timeouts.Log and then
-// returns logdriver.ErrSpoolFull. With SyncAlways it waits for the disk too, within
+// message is in the spool. It waits for room for at most Timeouts.Log, and as long for
+// that of a cache before, and then returns logdriver.ErrSpoolFull. With SyncAlways it waits for the disk too, within
 // the same time; ErrNotDurable then tells that the message is in the spool and may
 // not survive a loss of power. A line above the driver's BufSize is split.
 // Close is Shutdown with a deadline of Timeouts.Close.

@@ -14,7 +14,11 @@ func (d *driver) release(l *logger) {
 	l.held = false
 	s := d.session
 	d.mu.Unlock()
-	d.openIn(s, l)
+	if !d.openIn(s, l) {
+		// A host that is closing delivers what it can of what an earlier one left. Who
+		// finishes that calls this.
+		d.host.spool.wg.Go(func() { d.reopenLogger(s, l, nil) })
+	}
 }
 
 // openSoon opens a logger in the background, in the process that runs or in the
@@ -35,18 +39,13 @@ func (d *driver) openSoon(l *logger) {
 }
 
 // openIn opens a logger in s in the background. Where that has ended, or is nil, the
-// next process opens what is openable.
-func (d *driver) openIn(s *session, l *logger) {
+// next process opens what is openable. It returns false if the host is closing.
+func (d *driver) openIn(s *session, l *logger) bool {
 	if s == nil || s.ctx.Err() != nil {
 		d.want()
-		return
+		return true
 	}
-	reopen := func() { d.reopenLogger(s, l, nil) }
-	if !d.host.startReading(reopen) {
-		// A host that is closing delivers what it can of what an earlier one left: release
-		// is called by who finishes that.
-		d.host.spool.wg.Go(reopen)
-	}
+	return d.host.startReading(func() { d.reopenLogger(s, l, nil) })
 }
 
 // openable returns the loggers that a new process opens.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/logplug/logplug/host/internal/spool"
@@ -38,6 +39,10 @@ func endOf(w *logdriver.LogWatcher) (err error) {
 // know that somebody writes the log.
 func TestReadingALogWhoseLoggerIsBeingOpened(t *testing.T) {
 	t.Parallel()
+	synctest.Test(t, testReadingWhatIsBeingOpened)
+}
+
+func testReadingWhatIsBeingOpened(t *testing.T) {
 	var read []uint64
 	d := fakeDriver(t, spool.Memory{})
 	l := fakeLogger(d, "c", nil)
@@ -47,6 +52,7 @@ func TestReadingALogWhoseLoggerIsBeingOpened(t *testing.T) {
 	go func() {
 		w <- d.readLogs(t.Context(), &logdriver.Info{ContainerName: "c"}, logdriver.ReadConfig{Tail: -1})
 	}()
+	synctest.Wait() // it waits
 	d.reopenLogger(s, l, nil)
 	if err := endOf(<-w); err != nil {
 		t.Error(err)

@@ -57,6 +57,7 @@ func (h *Host) adoptOrphan(runs []spool.Run) *orphan {
 	if err != nil {
 		if errors.Is(err, os.ErrNotExist) {
 			log.Error("the spool holds messages of a logger that it does not know; they are lost", "messages", spool.Discard(runs))
+			h.spool.release(stream)
 			return nil
 		}
 		log.Error("the spool holds messages of a logger that cannot be told; they are kept", "error", err)

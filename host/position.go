@@ -18,9 +18,9 @@ type Positioner interface {
 	// was killed may not be there, see CacheConfig.
 	//
 	// A stream other than the one that Open was given is that of a logger that an
-	// earlier host left in the spool's directory, or a new one: where messages of the
-	// given one are still in that directory, under other options or of a logger that
-	// was closed without having delivered them.
+	// earlier host left in the spool's directory, or a new one: where another
+	// logger is open with the given one, or messages of it are still in that directory,
+	// under other options or of a logger that was closed without having delivered them.
 	Position() (stream string, last uint64)
 }
 

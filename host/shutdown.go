@@ -28,7 +28,7 @@ func (h *Host) shutdownLoggers(ctx context.Context, drivers []*driver) (errs []e
 			wg.Go(func() {
 				err := whole.Shutdown(ctx)
 				if errors.Is(err, logdriver.ErrClosed) {
-					err = l.awaitShut(ctx)
+					err = l.awaitBoth(ctx)
 				}
 				if err != nil {
 					mu.Lock()
@@ -56,6 +56,18 @@ func (h *Host) shutdownRest(drivers []*driver) (errs []error) {
 		}
 	}
 	return errs
+}
+
+// awaitBoth waits for a Shutdown that somebody else has called, of l and of what it is paired
+// with.
+func (l *logger) awaitBoth(ctx context.Context) error {
+	l.mu.Lock()
+	pair := l.pair
+	l.mu.Unlock()
+	if pair == nil {
+		return l.awaitShut(ctx)
+	}
+	return errors.Join(pair.logger.awaitShut(ctx), pair.cache.awaitShut(ctx))
 }
 
 // awaitShut waits for a Shutdown that somebody else has called.
