@@ -71,6 +71,13 @@ func Ended(store *jobs.Store) (ended []EndedJob, err error) {
 		if jerr == nil && job.Active() {
 			continue // it is being closed by another process
 		}
+		if errors.Is(jerr, os.ErrNotExist) {
+			jerr = nil // there is no job any more
+		}
+		if failed := errors.Join(rerr, jerr); failed != nil {
+			err = errors.Join(err, failed)
+			continue // it is known next time, perhaps
+		}
 		err = errors.Join(err, os.Remove(path))
 	}
 	return ended, err

@@ -29,5 +29,5 @@ func settle(note func() error) error {
 			}
 		}
 	}()
-	return fmt.Errorf("note the end of the job, which is tried again: %w", err)
+	return fmt.Errorf("note the end of the job, which is tried again while this process runs: %w", err)
 }

@@ -132,7 +132,10 @@ func (c *Claim) Quarantined(drivers map[string]string) error {
 
 // Finish notes the end of the job, and what is missing in the log and in its copy.
 func (c *Claim) Finish(code int, trouble, cacheTrouble string) error {
-	c.job.Ended, c.job.ExitCode, c.job.Trouble, c.job.CacheTrouble = time.Now(), code, trouble, cacheTrouble
+	if c.job.Ended.IsZero() { // the first time, if it could not be written
+		c.job.Ended = time.Now()
+	}
+	c.job.ExitCode, c.job.Trouble, c.job.CacheTrouble = code, trouble, cacheTrouble
 	c.job.Quarantined = nil
 	return c.write()
 }
@@ -148,7 +151,8 @@ func (c *Claim) Abandon() error {
 	if err != nil {
 		return err
 	}
-	return os.RemoveAll(aside)
+	_ = os.RemoveAll(aside) // the id is free: what stays here goes with the next that is removed
+	return nil
 }
 
 // unlist removes the record, and returns where what came with the claim is then.
