@@ -12,14 +12,15 @@ import (
 )
 
 const (
-	// spoolRetry is how often is looked whether a spool is still in use.
+	// spoolRetry is the pause before a spool is opened again that is in use. Opening it waits a
+	// while itself.
 	spoolRetry = 50 * time.Millisecond
 	// maxRemovals bounds how often a spool may be removed while it is being opened.
 	maxRemovals = 10
 )
 
 // awaitSpool calls open, which opens a spool, until the process that uses the spool has let go
-// of it, for at most limit: another one that logged the container, or a logplug serve that
+// of it, and begins no try later than limit: another one that logged the container, or a logplug serve that
 // is being stopped while it delivers what is left there.
 func awaitSpool(limit time.Duration, open func() error) (err error) {
 	deadline := time.Now().Add(limit)

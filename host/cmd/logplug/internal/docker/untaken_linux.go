@@ -19,7 +19,9 @@ type untaken struct {
 // failed notes and says why, once while that stays the same. It is called with s.mu, or
 // before there is anybody else.
 func (u *untaken) failed(s *Service, r record, err error) {
-	u.container = r.Info.ContainerID
+	if r.Info.ContainerID != "" { // else the record cannot be read at present
+		u.container = r.Info.ContainerID
+	}
 	if u.said != err.Error() {
 		u.said = err.Error()
 		s.log.Error("output of a container cannot be taken up again yet", "container", r.Info.ID(), "error", err)
@@ -52,29 +54,39 @@ func (s *Service) retake() {
 		if err == nil {
 			st, err = s.reopen(found{dir, r})
 		}
-		s.retaken(dir, r, st, err)
-	}
-}
-
-// retaken gives the stream in dir to its container, which may run. err is why it cannot be
-// opened.
-func (s *Service) retaken(dir string, r record, st *stream, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	u := s.untaken[dir]
-	if err != nil {
-		if _, gone := os.Stat(dir); errors.Is(gone, os.ErrNotExist) {
-			delete(s.untaken, dir) // somebody has removed it
-			return
+		if err != nil {
+			s.missed(dir, r, err)
+			continue
 		}
-		u.failed(s, r, err)
-		return
-	}
-	if c, _ := s.join(st, false); c == nil { // it is just ending
+		if s.retaken(dir, st) {
+			continue
+		}
 		if err := st.close(); err != nil {
 			s.log.Warn("closing the state of a container's output", "error", err)
 		}
+	}
+}
+
+// missed takes note that the stream in dir cannot be opened, and why.
+func (s *Service) missed(dir string, r record, err error) {
+	_, gone := os.Stat(dir)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if errors.Is(gone, os.ErrNotExist) {
+		delete(s.untaken, dir) // somebody has removed it
 		return
+	}
+	s.untaken[dir].failed(s, r, err)
+}
+
+// retaken gives the stream in dir to its container, which may run. It returns false if that
+// is just ending.
+func (s *Service) retaken(dir string, st *stream) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u := s.untaken[dir]
+	if c, _ := s.join(st, false); c == nil {
+		return false
 	}
 	delete(s.untaken, dir)
 	if st.Began.After(s.newest) {
@@ -83,4 +95,5 @@ func (s *Service) retaken(dir string, r record, st *stream, err error) {
 	if u.stopped {
 		st.intake.stop()
 	}
+	return true
 }
