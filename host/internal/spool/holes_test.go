@@ -112,7 +112,7 @@ func TestQueueWithHoles(t *testing.T) {
 		if q.Count()+lost != messages {
 			t.Fatalf("%d messages are found and %d missing of %d", q.Count(), lost, messages)
 		}
-		qm := &queueModel{q: q, next: messages + 1, entrySize: func(m *logdriver.Message) int { return wire.Measure(m).CheckedSize() }}
+		qm := &queueModel{mayBeFull: true, q: q, next: messages + 1, entrySize: func(m *logdriver.Message) int { return wire.Measure(m).CheckedSize() }}
 		qm.kept, _ = take(t, q, 1<<30, true)
 		q.Rewind()
 		actions := qm.actions()

@@ -3,11 +3,11 @@
 package containerd_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -16,6 +16,7 @@ import (
 
 	"github.com/logplug/logplug/host/cmd/logplug/internal/carry"
 	"github.com/logplug/logplug/host/cmd/logplug/internal/handover"
+	"github.com/logplug/logplug/host/internal/engine"
 	"golang.org/x/sys/unix"
 )
 
@@ -122,7 +123,7 @@ func (b *bench) handOver(carried ...*os.File) (out *os.File) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	cmd := exec.Command(self)
+	cmd := engine.Command(context.Background(), waitLimit, self)
 	cmd.ExtraFiles = append([]*os.File{outR, errR}, carried...)
 	cmd.Env = append(os.Environ(), briefRelay+"="+b.sock)
 	if len(carried) > 0 {

@@ -118,18 +118,11 @@ func (b *bench) uri(parameters ...string) string {
 
 // logplug runs a command that ends by itself.
 func (b *bench) logplug(args ...string) *exec.Cmd {
-	return exec.CommandContext(limited(b.t), filepath.Join(programs, "logplug"), b.args(args...)...)
+	return engine.Command(context.Background(), waitLimit, filepath.Join(programs, "logplug"), b.args(args...)...)
 }
 
 func (b *bench) args(args ...string) []string {
 	return append([]string{"--state-dir", b.state}, args...)
-}
-
-// limited returns a context that ends when something takes too long.
-func limited(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
-	t.Cleanup(cancel)
-	return ctx
 }
 
 // ended waits until the log of a container is complete.
@@ -251,7 +244,7 @@ func (s *server) wait() {
 func payload(t testing.TB, args ...string) (stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	cmd := exec.CommandContext(limited(t), filepath.Join(programs, "payload"), args...)
+	cmd := engine.Command(context.Background(), waitLimit, filepath.Join(programs, "payload"), args...)
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
 		t.Fatal(err)

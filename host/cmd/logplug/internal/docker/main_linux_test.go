@@ -88,11 +88,7 @@ var build = sync.OnceValues(func() (*binaries, error) {
 
 // combined runs a command, and returns what it printed.
 func combined(name string, args ...string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), buildPatience)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.WaitDelay = time.Second // for pipes that its own children hold
-	return cmd.CombinedOutput()
+	return engine.Command(context.Background(), buildPatience, name, args...).CombinedOutput()
 }
 
 // programs returns them. With -short, which goes with the race detector, it skips the test:

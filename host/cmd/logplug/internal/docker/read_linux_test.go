@@ -58,8 +58,13 @@ func TestReadAtTheEnd(t *testing.T) {
 			defer close(ended)
 			c.close()
 		}()
-		for c.reading.TryRLock() { // until it waits
+		for over := false; !over && c.reading.TryRLock(); { // until it waits
 			c.reading.RUnlock()
+			select {
+			case <-ended:
+				over = true
+			default:
+			}
 		}
 		if l.closed.Load() {
 			t.Error("it is closed")

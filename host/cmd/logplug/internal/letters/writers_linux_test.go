@@ -1,11 +1,13 @@
 package letters
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
 
+	"github.com/logplug/logplug/sdk/drivertest/receiver"
 	"golang.org/x/sys/unix"
 )
 
@@ -21,8 +23,12 @@ func slowHost(t *testing.T, path string) *os.File {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	if _, err := unix.FcntlInt(r.Fd(), unix.F_SETLEASE, unix.F_RDLCK); err != unix.EAGAIN {
-		t.Skipf("the file system has no leases: %v", err)
+	switch _, err := unix.FcntlInt(r.Fd(), unix.F_SETLEASE, unix.F_RDLCK); err {
+	case unix.EAGAIN: // somebody has it open for writing
+	case nil:
+		t.Fatal("a lease is granted of a file that is open for writing")
+	default:
+		receiver.Missing(t, fmt.Sprintf("the file system has no leases: %v", err))
 	}
 	return w
 }
