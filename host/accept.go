@@ -22,7 +22,7 @@ func (l *logger) accept(m *logdriver.Message, deadline *time.Time) error {
 	s, pressed := l.schedule(), l.press()
 	l.mu.Unlock()
 	if s != nil {
-		s.enqueue(l)
+		s.dispatch(l)
 	}
 	if pressed != nil {
 		pressed.hurry()

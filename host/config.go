@@ -62,7 +62,7 @@ type Config struct {
 	Timeouts Timeouts
 
 	// Linger is the longest that a message waits for company: while the driver owes
-	// several answers, or where hundreds of loggers share its stream. Otherwise
+	// many answers, or where hundreds of loggers share its stream. Otherwise
 	// messages leave at once. The default is 4 milliseconds; negative turns it off.
 	Linger time.Duration
 

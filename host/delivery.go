@@ -3,6 +3,7 @@ package host
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -65,9 +66,16 @@ func (l *logger) takeInto(s *session, w *wire.WriteRequest, limit int) (more boo
 		l.queued = false
 		return false, nil
 	}
-	// A message that exceeds the window or the frame goes alone.
-	force := l.inflight == 0 && w.Len() == 0
-	n, err := l.driver.host.spool.take(l.queue, w, l.id, min(limit, l.window-l.inflight), force, l.suspect.until(l.queue))
+	room := l.window - l.inflight
+	alone := 0 // the largest message that may exceed limit
+	switch {
+	case w.Len() > 0:
+	case l.inflight == 0:
+		alone = math.MaxInt // one that exceeds the window goes when nothing else is on its way
+	default:
+		alone = room
+	}
+	n, err := l.driver.host.spool.take(l.queue, w, l.id, min(limit, room), alone, l.suspect.until(l.queue))
 	if n > 0 && l.inflight == 0 {
 		l.counts.progress = time.Now()
 	}

@@ -12,3 +12,17 @@ func BreakSession(h *Host, name string, err error) {
 	defer d.mu.Unlock()
 	d.session.fail(err)
 }
+
+// Unsent returns how many loggers have messages that have not left.
+func Unsent(h *Host) (n int) {
+	for _, d := range h.used() {
+		for _, l := range d.snapshot() {
+			l.mu.Lock()
+			if l.queue.Unsent() {
+				n++
+			}
+			l.mu.Unlock()
+		}
+	}
+	return n
+}

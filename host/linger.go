@@ -9,8 +9,10 @@ const (
 	// busyLoggers is how many loggers with messages end a linger.
 	busyLoggers = 128
 	// maxUnanswered is how many requests leave at once before an answer is waited
-	// for.
-	maxUnanswered = 4
+	// for. A driver's answers may wait for a millisecond.
+	maxUnanswered = 32
+	// loneTime is how long nothing must have left for a message to be a lone one.
+	loneTime = 50 * time.Microsecond
 	// manyLoggers is the number of loggers in use above which batches are made for
 	// their sake: each of them has little to say, and alone would cost as much as
 	// a batch.
@@ -32,7 +34,8 @@ type linger struct {
 	gathering  bool // what comes has to wait
 	patient    bool // answers do not end the wait
 
-	period uint64 // counts usePeriods
+	last   time.Time // when a request left
+	period uint64    // counts usePeriods
 	began  time.Time
 	used   int // loggers in use in this period
 	before int // in the one before
@@ -57,9 +60,19 @@ func (g *linger) left(now time.Time) {
 		g.period++
 		g.used, g.began = 0, now
 	}
+	g.last = now
 	g.unanswered++
 	g.patient = max(g.used, g.before) > manyLoggers
 	g.gathering = g.max > 0 && (g.patient || g.unanswered >= maxUnanswered)
+}
+
+// nothingLeft takes back that a request has left.
+func (g *linger) nothingLeft() { g.unanswered = max(g.unanswered-1, 0) }
+
+// lone tells whether a message that comes now is to leave alone, and what comes next is
+// not to wait for that.
+func (g *linger) lone(now time.Time) bool {
+	return !g.gathering && !g.patient && g.unanswered < maxUnanswered-1 && now.Sub(g.last) >= loneTime
 }
 
 // limit returns how long the wait that has begun may last, 0 if there is none.

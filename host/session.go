@@ -18,11 +18,6 @@ import (
 )
 
 const (
-	// maxFrameBytes is how large a request of the Write stream grows before it
-	// is sent; a single message may exceed it.
-	maxFrameBytes = 256 << 10
-	// maxShareBytes is how much of it one logger may take at a time.
-	maxShareBytes = 128 << 10
 	// minWindowBytes is the smallest window that the host works with: a
 	// driver that asks for less gets this.
 	minWindowBytes = 64 << 10
@@ -36,7 +31,7 @@ type session struct {
 	driver *driver
 	proc   *launch.Process
 	client pb.DriverClient
-	stream grpc.BidiStreamingClient[pb.WriteRequest, pb.WriteResponse]
+	stream writeStream
 
 	ctx    context.Context // ends with the session
 	cancel context.CancelCauseFunc
@@ -48,6 +43,8 @@ type session struct {
 	retired    atomic.Bool     // its successor has its loggers, or is about to
 	readers    context.Context // ends with the session's readings
 	endReaders context.CancelCauseFunc
+
+	sender sender
 
 	mu      sync.Mutex
 	probing *logger   // the one suspect that may have messages on their way
@@ -86,24 +83,20 @@ func newSession(d *driver, proc *launch.Process) (*session, error) {
 	return s, nil
 }
 
-// openStream opens the Write stream, which a driver may leave waiting: it decides
-// how many streams there may be.
-func (s *session) openStream() (err error) {
-	limit := s.driver.host.cfg.Timeouts.Start
-	late := time.AfterFunc(limit, func() {
-		s.fail(fmt.Errorf("not possible within %v: %w", limit, context.DeadlineExceeded))
-	})
-	defer late.Stop()
-	unlink := context.AfterFunc(s.driver.ctx, func() { s.fail(context.Cause(s.driver.ctx)) })
-	defer unlink()
-	if s.stream, err = s.client.Write(s.ctx); err != nil && s.ctx.Err() != nil {
-		return s.err()
-	}
-	return wire.FromStatus(s.driver.name, err)
-}
-
 // fail ends the session. Only the first reason counts.
 func (s *session) fail(err error) { s.cancel(err) }
+
+// broken ends the session because of err, which sending met. What receiving meets at
+// the same time tells more, and comes when all answers have been received.
+func (s *session) broken(err error) {
+	timer := time.NewTimer(drainTime + exitGrace)
+	defer timer.Stop()
+	select {
+	case <-s.ctx.Done():
+	case <-timer.C:
+	}
+	s.fail(err)
+}
 
 // err returns why the session ended.
 func (s *session) err() error { return context.Cause(s.ctx) }
@@ -122,116 +115,6 @@ func (s *session) over() bool {
 func (s *session) wait() {
 	<-s.ctx.Done()
 	s.wg.Wait()
-}
-
-// enqueue puts l, whose queued flag the caller has set, before the sender.
-func (s *session) enqueue(l *logger) {
-	s.mu.Lock()
-	s.ready = append(s.ready, l)
-	s.linger.use(&l.used)
-	n := len(s.ready)
-	leave := n == 1 && !s.linger.gathering || n == busyLoggers
-	s.mu.Unlock()
-	if leave {
-		s.hurry()
-	}
-}
-
-// hurry wakes the sender, or ends its lingering.
-func (s *session) hurry() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
-
-// takeReady swaps the list of loggers with messages for an empty one, and begins
-// to gather others. It returns for how long.
-func (s *session) takeReady(empty []*logger) (ready []*logger, wait time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	ready = s.ready
-	if len(ready) == 0 {
-		return empty, 0
-	}
-	s.ready = empty
-	s.linger.left(time.Now())
-	return ready, s.linger.limit()
-}
-
-// send is the goroutine that writes the stream.
-func (s *session) send() {
-	defer s.fail(errors.New("the sender ended"))
-	var (
-		req   wire.WriteRequest
-		ready []*logger
-		wait  time.Duration
-		timer = time.NewTimer(time.Hour)
-	)
-	defer req.Free()
-	defer timer.Stop()
-	for {
-		select {
-		case <-s.wake:
-		case <-timer.C:
-			s.endWait((*linger).over)
-		case <-s.ctx.Done():
-			return
-		}
-		if ready, wait = s.takeReady(ready[:0]); len(ready) == 0 {
-			continue
-		}
-		if err := s.sendAll(&req, ready); err != nil {
-			s.fail(err)
-			return
-		}
-		clear(ready)
-		if wait > 0 {
-			timer.Reset(wait)
-		}
-	}
-}
-
-// endWait calls end. It returns whether that ended the wait of messages to send.
-func (s *session) endWait(end func(*linger)) (leave bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	waited := s.linger.gathering
-	end(&s.linger)
-	return waited && !s.linger.gathering && len(s.ready) > 0
-}
-
-// sendAll sends what the loggers have, in turns, until all are empty or wait for
-// acknowledgements.
-func (s *session) sendAll(req *wire.WriteRequest, ready []*logger) error {
-	for len(ready) > 0 {
-		left := ready[:0]
-		for _, l := range ready {
-			for had := req.Len(); l.fill(s, req, min(maxShareBytes, maxFrameBytes-had)); had = req.Len() {
-				// A message that did not fit behind others leaves in the next frame.
-				if req.Len() > had && req.Len() < maxFrameBytes/2 {
-					left = append(left, l)
-					break
-				}
-				if err := s.flushFrame(req); err != nil {
-					return err
-				}
-			}
-		}
-		ready = left
-	}
-	return s.flushFrame(req)
-}
-
-func (s *session) flushFrame(req *wire.WriteRequest) error {
-	if req.Len() == 0 {
-		return nil
-	}
-	// The stream's own error comes from receiving; here it is just io.EOF.
-	if err := s.stream.SendMsg(req); err != nil {
-		return fmt.Errorf("writing to driver %s: %w", s.driver.name, err)
-	}
-	return nil
 }
 
 // receive is the goroutine that reads acknowledgements.

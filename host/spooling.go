@@ -182,14 +182,15 @@ func (s *spooling) dropOldest(q *spool.Queue, mark func(spool.Dropped) *logdrive
 	return messages, bytes, marks, err
 }
 
-// take is Queue.Take. What was taken before memory that cannot be used is in w.
-func (s *spooling) take(q *spool.Queue, w *wire.WriteRequest, id uint64, limit int, force bool, last uint64) (n int, err error) {
+// take is Queue.Take, where a message of up to alone bytes may exceed limit if it is the
+// first. What was taken before memory that cannot be used is in w.
+func (s *spooling) take(q *spool.Queue, w *wire.WriteRequest, id uint64, limit, alone int, last uint64) (n int, err error) {
 	if s.dir == nil {
-		return q.Take(w, id, limit, force, last), nil
+		return q.Take(w, id, limit, q.NextBytes() <= alone, last), nil
 	}
 	sent := q.Sent()
 	err = spool.Guard(func() error {
-		n = q.Take(w, id, limit, force, last)
+		n = q.Take(w, id, limit, q.NextBytes() <= alone, last)
 		return nil
 	})
 	if err != nil && q.Sent() > sent {

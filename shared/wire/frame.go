@@ -65,6 +65,24 @@ func (f *frame) marshal() mem.BufferSlice {
 	return parts
 }
 
+// drain appends what is filled to dst and leaves the frame empty.
+func (f *frame) drain(dst []byte) []byte {
+	for _, b := range f.parts {
+		dst = append(dst, b.ReadOnlyData()...)
+	}
+	f.parts.Free()
+	f.parts, f.size = nil, 0
+	if f.buf != nil {
+		dst = append(dst, *f.buf...)
+		*f.buf = (*f.buf)[:0]
+		if cap(*f.buf) > promptBytes {
+			buffers.Put(f.buf)
+			f.buf = nil
+		}
+	}
+	return dst
+}
+
 func (f *frame) unmarshal(data mem.BufferSlice) error {
 	f.Free()
 	f.in = data.MaterializeToBuffer(&buffers)

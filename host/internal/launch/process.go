@@ -2,6 +2,7 @@ package launch
 
 import (
 	"context"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,6 +22,7 @@ type Process struct {
 	out      *output // nil if attached
 	child    *child  // nil if attached
 	sandbox  Sandbox
+	socket   *writeSocket // nil if the driver does not use one
 
 	detach context.CancelFunc // ends watchAttached
 
@@ -38,7 +40,7 @@ type Process struct {
 func newProcess(r *processRunner, conn *grpc.ClientConn) *Process {
 	return &Process{
 		name: r.cfg.Name, pid: r.child.cmd.Process.Pid, protocol: r.hs.protocol,
-		conn: conn, dir: r.dir, out: r.out, child: r.child, sandbox: r.cfg.Sandbox,
+		conn: conn, dir: r.dir, out: r.out, child: r.child, sandbox: r.cfg.Sandbox, socket: r.socket.taken(),
 		stopEnd: make(chan struct{}), done: make(chan struct{}),
 	}
 }
@@ -46,6 +48,16 @@ func newProcess(r *processRunner, conn *grpc.ClientConn) *Process {
 // Conn returns the connection to the driver. It belongs to the Process, which
 // closes it when Done is closed. Messages are limited to wire.MaxMessageBytes.
 func (p *Process) Conn() *grpc.ClientConn { return p.conn }
+
+// WriteSocket returns the socket for the messages of the Write stream, or nil if the
+// driver does not use one. It belongs to the Process, which closes it when Done is
+// closed; whoever has an end to the stream may close it earlier.
+func (p *Process) WriteSocket() *net.UnixConn {
+	if p.socket == nil {
+		return nil
+	}
+	return p.socket.conn
+}
 
 // Pid returns the number of the driver's process.
 func (p *Process) Pid() int { return p.pid }
@@ -90,6 +102,7 @@ func (p *Process) watch() {
 	e.Stopped = p.wasStopped()
 	p.err = e
 	close(p.done)
+	p.socket.close()
 }
 
 func (p *Process) markStopped() {

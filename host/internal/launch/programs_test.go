@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -67,9 +68,11 @@ var programs = map[string]func() int{
 	"boxing-host": func() int {
 		return host(Sandbox{NoNewPrivs: true, ConfineWrites: true, ConfineTCP: true, Rlimits: []Rlimit{{OpenFiles, 500}}})
 	},
-	"env":     func() int { return showEnv() },
-	"greedy":  func() int { return greedy() },
-	"sleeper": func() int { <-time.After(10 * time.Minute); return 0 },
+	"env":      func() int { return showEnv() },
+	"greeter":  func() int { return greeter(wire.WriteSocketGreeting) },
+	"stranger": func() int { return greeter("HELLO, HOST") },
+	"greedy":   func() int { return greedy() },
+	"sleeper":  func() int { <-time.After(10 * time.Minute); return 0 },
 }
 
 // serve is a driver as the sdk makes one, without any service.
@@ -262,4 +265,20 @@ func greedy() int {
 		hold = append(hold, b)
 	}
 	return len(hold) & 1
+}
+
+// greeter greets through the write socket, and sends back what comes through it.
+func greeter(greeting string) int {
+	fd, err := strconv.Atoi(os.Getenv(wire.EnvWriteSocket))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	socket := os.NewFile(uintptr(fd), "write socket")
+	if _, err := io.WriteString(socket, greeting); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	go func() { _, _ = io.Copy(struct{ io.Writer }{socket}, struct{ io.Reader }{socket}) }()
+	return serve()
 }

@@ -32,6 +32,7 @@ type processRunner struct {
 	sockets string
 	mtls    bool
 	out     *output
+	socket  *writeSocket // nil where there is none
 
 	child *child
 	hs    handshake
@@ -55,8 +56,13 @@ func (r *processRunner) Start(context.Context) error {
 	scanner := newHandshakeScanner(r.mtls, r.out.stdoutLines(), func(hs handshake, err error) {
 		found <- outcome{hs, err}
 	})
+	socket, theirs, err := newWriteSocket()
+	if err != nil {
+		r.cfg.Logger.Debug("the driver gets its messages by gRPC", "reason", err)
+	}
+	r.socket = socket
 	c, err := spawn(r.ctx, command{
-		path: r.cfg.Path, args: r.cfg.Args, env: r.cfg.Env, lifeline: true,
+		path: r.cfg.Path, args: r.cfg.Args, env: slices.Concat(r.cfg.Env, socket.env()), lifeline: true, inherit: theirs,
 		verify: r.cfg.Verify, scratch: r.cfg.SocketDir, box: r.box(),
 		stdout: scanner, stderr: r.out.stderrLines(),
 	})

@@ -119,6 +119,7 @@ func (r *processRunner) abandon() {
 	if r.child != nil {
 		_ = r.Kill(r.ctx)
 	}
+	r.socket.close()
 	r.out.close()
 	_ = os.RemoveAll(r.dir)
 }

@@ -246,7 +246,7 @@ func TestEnvironmentIsComplete(t *testing.T) {
 	slices.Sort(names)
 	want := []string{
 		"GOMAXPROCS", wire.MagicCookieKey, fileEnv, modeEnv,
-		"PLUGIN_MAX_PORT", "PLUGIN_MIN_PORT", wire.EnvProtocolVersions, wire.EnvSocketDir,
+		"PLUGIN_MAX_PORT", "PLUGIN_MIN_PORT", wire.EnvProtocolVersions, wire.EnvSocketDir, wire.EnvWriteSocket,
 	}
 	slices.Sort(want)
 	if !slices.Equal(names, want) {

@@ -197,6 +197,16 @@ func (q *Queue) Take(w *wire.WriteRequest, logger uint64, limit int, force bool,
 	return taken
 }
 
+// NextBytes returns the encoded size of the first message behind the cursor, 0 if there
+// is none.
+func (q *Queue) NextBytes() int {
+	if !q.Unsent() {
+		return 0
+	}
+	at, off, _ := q.ahead()
+	return entryLen(q.chunks[at].buf[off:])
+}
+
 // ahead returns where the first message behind the cursor is, of which there is one.
 // The cursor itself stays before what is left out there until the message is taken,
 // lest that looks as if it was sent.

@@ -45,6 +45,11 @@ func StartedByHost() bool { return os.Getenv(wire.MagicCookieKey) == wire.MagicC
 func Run(svc *service.Service, log *slog.Logger) int {
 	setGC()
 	p := newProcess(svc, log)
+	if conn, err := writeSocket(); err != nil {
+		log.Warn("messages come by gRPC, as there is no write socket", "error", err)
+	} else if conn != nil {
+		svc.UseWriteSocket(conn)
+	}
 	// A host that is gone must not kill the driver at its next log line.
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)

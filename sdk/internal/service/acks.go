@@ -2,6 +2,8 @@ package service
 
 import (
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/logplug/logplug/shared/wire"
 )
@@ -16,22 +18,77 @@ const (
 	failureBytes = 16
 )
 
+// Each response wakes the host, on a processor that a message may need: after one,
+// acknowledgements wait for others.
+const (
+	ackPause = time.Millisecond
+	// hurriedBytes is how much of the windows ends the pause when it is settled.
+	hurriedBytes = 16 << 10
+	// hurriedRequests is how many requests end it: a host may send few more before it
+	// waits for an answer.
+	hurriedRequests = 16
+)
+
 // ackQueue lists the loggers that have something to acknowledge.
 type ackQueue struct {
-	wake chan struct{} // holds a token if there may be something to do
+	wake     chan struct{} // holds a token if there may be something to do
+	pause    time.Duration // after a response
+	requests atomic.Int64  // received since the last response
+	ending   atomic.Int64  // streams that wait for the last worker to end
 
-	mu    sync.Mutex
-	dirty []*logger
+	mu      sync.Mutex
+	dirty   []*logger
+	bytes   int       // settled since the last response
+	left    time.Time // when that was made
+	waiting bool      // the next one leaves with the timer
+	timer   *time.Timer
 }
 
-func newAckQueue() *ackQueue { return &ackQueue{wake: make(chan struct{}, 1)} }
+func newAckQueue() *ackQueue {
+	q := &ackQueue{wake: make(chan struct{}, 1), pause: ackPause}
+	q.timer = time.AfterFunc(time.Hour, q.pauseEnded)
+	q.timer.Stop()
+	return q
+}
 
-// add lists l. The caller holds l.mu and has set l.dirty.
-func (q *ackQueue) add(l *logger) {
+func (q *ackQueue) pauseEnded() {
 	q.mu.Lock()
-	q.dirty = append(q.dirty, l)
+	q.waiting = false
 	q.mu.Unlock()
 	q.poke()
+}
+
+// add lists l if it is not listed, for which so many bytes more are settled. The caller
+// holds l.mu and has set l.dirty.
+func (q *ackQueue) add(l *logger, unlisted bool, bytes int, urgent bool) {
+	q.mu.Lock()
+	if unlisted {
+		q.dirty = append(q.dirty, l)
+	}
+	q.bytes += bytes
+	due := urgent || q.due()
+	q.mu.Unlock()
+	if due {
+		q.poke()
+	}
+}
+
+// due tells whether a response is to be made at once. Otherwise the timer will tell. It is
+// called with q.mu.
+func (q *ackQueue) due() bool {
+	if q.bytes >= hurriedBytes || q.requests.Load() >= hurriedRequests {
+		return true
+	}
+	if q.waiting {
+		return false
+	}
+	rest := q.pause - time.Since(q.left)
+	if rest <= 0 {
+		return true
+	}
+	q.waiting = true
+	q.timer.Reset(rest)
+	return false
 }
 
 func (q *ackQueue) poke() {
@@ -41,12 +98,28 @@ func (q *ackQueue) poke() {
 	}
 }
 
-// take moves the list to the caller, who lends an empty one.
+// workerEnded wakes the streams that wait for that.
+func (q *ackQueue) workerEnded() {
+	if q.ending.Load() > 0 {
+		q.poke()
+	}
+}
+
+// take moves the list to the caller, who lends an empty one and makes a response of it.
 func (q *ackQueue) take(empty []*logger) []*logger {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	taken := q.dirty
 	q.dirty = empty
+	if q.waiting { // also with nothing listed: what has made it wait may be in a response already
+		q.waiting = false
+		q.timer.Stop()
+	}
+	if len(taken) == 0 {
+		return taken
+	}
+	q.bytes, q.left = 0, time.Now()
+	q.requests.Store(0)
 	return taken
 }
 
@@ -62,7 +135,7 @@ func (l *logger) ack() (wire.Ack, int) {
 		// The sequence must not run ahead of the failures that it covers.
 		a.Failures = a.Failures[:maxAckFailures:maxAckFailures]
 		a.Seq = l.failures[maxAckFailures].Seq - 1
-		l.markLocked()
+		l.markLocked(0, true)
 	}
 	size := ackBytes + len(a.Blocked)
 	for i := range a.Failures {
@@ -91,7 +164,7 @@ func (l *logger) sent(a *wire.Ack) {
 func (l *logger) unsent() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.markLocked()
+	l.markLocked(0, true)
 }
 
 // sendAcks sends acknowledgements until the stream ends, or until everything is
@@ -122,6 +195,8 @@ func (ws *writeStream) sendAcks() {
 
 // awaitSettled goes on sending until no worker runs.
 func (ws *writeStream) awaitSettled() error {
+	ws.svc.acks.ending.Add(1)
+	defer ws.svc.acks.ending.Add(-1)
 	for ws.svc.working.Load() > 0 {
 		select {
 		case <-ws.svc.acks.wake:

@@ -39,12 +39,14 @@ type logger struct {
 	blocked  string         // why there is no progress
 	dirty    bool           // an acknowledgement is due
 	closing  bool
-	working  bool          // the worker's goroutine exists
+	working  bool          // the worker runs, or is about to
 	idle     chan struct{} // closed when it has ended
 	held     *time.Timer   // runs while the driver waits for more messages
 	overdue  bool          // it has waited long enough
 
-	logs limiter // the worker's
+	logs  limiter // the worker's
+	pace  pace    // the worker's
+	light bool    // the receiver's: little is queued
 }
 
 func (s *Service) newLogger(info logdriver.Info, impl logdriver.Logger, release func()) (*logger, error) {
@@ -92,26 +94,34 @@ func (l *logger) log() *slog.Logger {
 	return l.svc.log.With("logger", l.id, "id", l.info.ID())
 }
 
-// markLocked makes an acknowledgement due. l.mu is held.
-func (l *logger) markLocked() {
-	if !l.dirty {
-		l.dirty = true
-		l.svc.acks.add(l)
-	}
+// markLocked makes an acknowledgement due, for which so many bytes more are settled,
+// urgently or not. l.mu is held.
+func (l *logger) markLocked(bytes int, urgent bool) {
+	added := !l.dirty
+	l.dirty = true
+	l.svc.acks.add(l, added, bytes, urgent)
 }
 
-// startLocked starts the worker unless there is one. l.mu is held.
-func (l *logger) startLocked() {
+// beginLocked makes the caller run the worker, unless there is one and false is
+// returned. l.mu is held.
+func (l *logger) beginLocked() bool {
 	if l.held != nil {
 		l.held.Stop()
 		l.held = nil
 	}
 	if l.working {
-		return
+		return false
 	}
 	l.working, l.idle = true, make(chan struct{})
 	l.svc.working.Add(1)
-	l.svc.tasks.Go(l.work)
+	return true
+}
+
+// startLocked starts the worker unless there is one. l.mu is held.
+func (l *logger) startLocked() {
+	if l.beginLocked() {
+		l.svc.tasks.Go(l.work)
+	}
 }
 
 // acquire waits for the right to call the driver's logger.

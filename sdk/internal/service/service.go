@@ -2,9 +2,9 @@
 // driver.
 //
 // Each logger has a queue of received batches, bounded by its window, and a
-// worker that hands them to the driver's code. A worker's goroutine exists only
-// while there is something in the queue. Acknowledgements of all loggers leave
-// through one goroutine a stream.
+// worker that hands them to the driver's code while there is something in the
+// queue: in a goroutine of its own or, where that was quick before, in the one that
+// receives. Acknowledgements of all loggers leave through one goroutine a stream.
 package service
 
 import (
@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -66,7 +67,7 @@ type Service struct {
 
 	acks    *ackQueue
 	buffers buffers
-	scratch sync.Pool    // of *scratch
+	workers sync.Pool    // of *worker
 	working atomic.Int64 // workers that run
 	tasks   tasks
 
@@ -74,7 +75,8 @@ type Service struct {
 	loggers  map[uint64]*logger
 	lastID   uint64
 	draining bool
-	stream   *writeStream // the newest one
+	stream   *writeStream  // the newest one
+	socket   *net.UnixConn // for a stream; nil if there is none, or once it is used
 }
 
 // New returns a service without loggers. DrainAll and Wait end it.
@@ -96,7 +98,7 @@ func New(cfg Config) *Service {
 		backoff: newBackoffRange(cfg.BackoffMin, cfg.BackoffMax),
 		acks:    newAckQueue(),
 		buffers: newBuffers(),
-		scratch: sync.Pool{New: func() any { return new(scratch) }},
+		workers: sync.Pool{New: func() any { return new(worker) }},
 		loggers: make(map[uint64]*logger),
 	}
 }

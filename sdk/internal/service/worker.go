@@ -15,7 +15,8 @@ import (
 // worker stores what is in a logger's queue, until the queue is empty.
 type worker struct {
 	*logger
-	*scratch
+	scratch
+	led     bool                        // it is run by the goroutine that receives
 	backoff *backoff.ExponentialBackOff // nil unless the last attempt failed
 	waiting bool                        // the driver holds chunks back
 	urgency Urgency
@@ -24,15 +25,39 @@ type worker struct {
 }
 
 // work is the logger's worker goroutine.
-func (l *logger) work() {
-	s := l.svc.scratch.Get().(*scratch)
-	w := worker{logger: l, scratch: s}
+func (l *logger) work() { l.newWorker(false).run() }
+
+// workLed is work for the goroutine that receives: where the worker would have to wait,
+// it goes on in a goroutine of its own.
+func (l *logger) workLed() { l.newWorker(true).run() }
+
+func (l *logger) newWorker(led bool) *worker {
+	w := l.svc.workers.Get().(*worker)
+	*w = worker{logger: l, scratch: w.scratch, led: led}
+	return w
+}
+
+func (w *worker) run() {
 	for w.take() {
-		w.attempt()
+		err := w.attempt()
+		switch {
+		case err == nil:
+		case w.led:
+			w.led = false
+			w.svc.tasks.Go(func() {
+				w.retryLater(err)
+				w.run()
+			})
+			return
+		default:
+			w.retryLater(err)
+		}
 	}
-	l.svc.scratch.Put(s)
-	l.svc.working.Add(-1)
-	l.svc.acks.poke() // a stream may be waiting for the last worker to end
+	svc := w.svc
+	w.logger = nil
+	svc.workers.Put(w)
+	svc.working.Add(-1)
+	svc.acks.workerEnded()
 }
 
 // take moves the queue to the worker. It returns false, and the worker has ended,
@@ -92,15 +117,17 @@ func (l *logger) holdEnded() {
 	l.startLocked()
 }
 
-// attempt offers the driver what there is, once, and deals with the outcome.
-func (w *worker) attempt() {
+// attempt offers the driver what there is, once, and deals with the outcome. It returns
+// why the next attempt is to wait.
+func (w *worker) attempt() error {
+	began := time.Now()
 	n, err := w.decode(w.panics.most())
 	if err != nil {
 		w.settle(1, false, map[int]error{0: err}, false)
-		return
+		return nil
 	}
 	if w.acquire(w.ctx) != nil {
-		return
+		return nil
 	}
 	all := w.covers(n)
 	urgency := w.urgency
@@ -109,6 +136,7 @@ func (w *worker) attempt() {
 	}
 	out := w.deliver(n, urgency)
 	w.yield()
+	w.pace.note(time.Since(began))
 	closer := w.panics.learn(n, &out)
 	out.check(n)
 	if out.done > 0 || closer {
@@ -123,12 +151,10 @@ func (w *worker) attempt() {
 	case holds:
 		w.waiting, out.err = all, nil
 		w.urge(!all && out.done == 0)
-		return
+		return nil
 	}
 	w.waiting, w.urgency = false, Routine
-	if out.err != nil {
-		w.retryLater(out.err)
-	}
+	return out.err
 }
 
 // urge makes the next call one that must settle: the driver holds back as much
@@ -152,11 +178,11 @@ func (w *worker) settle(n int, all bool, rejected map[int]error, failed bool) {
 		w.settled = last
 		w.bytes -= bytes
 		w.failures = append(w.failures, failures...)
-		w.markLocked()
+		w.markLocked(bytes, len(failures) > 0)
 	}
 	if !failed && w.blocked != "" {
 		w.blocked = ""
-		w.markLocked()
+		w.markLocked(0, true)
 	}
 }
 
@@ -224,7 +250,7 @@ func (w *worker) block(text string) {
 	w.mu.Lock()
 	if w.blocked != text {
 		w.blocked = text
-		w.markLocked()
+		w.markLocked(0, true)
 	}
 	w.mu.Unlock()
 	w.warn("cannot store messages, trying again", text)

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
+	"net"
 	"runtime"
 	"sync"
 
@@ -34,6 +34,8 @@ type writeStream struct {
 	acked chan struct{}        // closed when nothing more is sent
 	flush chan chan<- struct{} // asks for what is due to be sent before the answer
 
+	receiver *receiver
+
 	endOnce sync.Once
 	loggers []*logger // the sender's, reused
 	resp    wire.WriteResponse
@@ -43,7 +45,46 @@ type writeStream struct {
 // loggers; a second one takes the place of the first. What was received stays
 // received when a stream ends, and is stored and acknowledged on the next one.
 func (s *Service) Write(st grpc.BidiStreamingServer[pb.WriteRequest, pb.WriteResponse]) error {
-	return s.write(st)
+	if !wire.UsesWriteSocket(st.Context()) {
+		return s.write(st)
+	}
+	conn := s.takeWriteSocket()
+	if conn == nil {
+		return s.status(&rpcError{codes.FailedPrecondition, "there is no write socket, or an earlier stream has used it"})
+	}
+	// Closed here, the host has all answers before it learns how the stream ended.
+	defer conn.Close()
+	defer context.AfterFunc(st.Context(), func() { _ = conn.Close() })()
+	socket, err := wire.NewWriteSocket(conn)
+	if err != nil {
+		return s.status(err)
+	}
+	return s.write(socketStream{socket, st.Context()})
+}
+
+// socketStream is a stream whose messages go through a write socket.
+type socketStream struct {
+	*wire.WriteSocket
+	ctx context.Context
+}
+
+// Context implements stream.
+func (s socketStream) Context() context.Context { return s.ctx }
+
+// UseWriteSocket makes conn, which is the service's from now on, the socket of the
+// stream for which the host wants one.
+func (s *Service) UseWriteSocket(conn *net.UnixConn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.socket = conn
+}
+
+func (s *Service) takeWriteSocket() *net.UnixConn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	conn := s.socket
+	s.socket = nil
+	return conn
 }
 
 func (s *Service) write(st stream) error {
@@ -68,6 +109,7 @@ func (s *Service) attach(st stream) *writeStream {
 		svc: s, stream: st,
 		eof: make(chan struct{}), ended: make(chan struct{}), acked: make(chan struct{}), flush: make(chan chan<- struct{}),
 	}
+	ws.receiver = newReceiver(ws)
 	s.mu.Lock()
 	old := s.stream
 	s.stream = ws
@@ -79,7 +121,7 @@ func (s *Service) attach(st stream) *writeStream {
 	for _, l := range s.all() {
 		l.mu.Lock()
 		if l.settled > 0 || l.blocked != "" {
-			l.markLocked()
+			l.markLocked(0, true)
 		}
 		l.mu.Unlock()
 	}
@@ -96,8 +138,8 @@ func (s *Service) detach(ws *writeStream) {
 }
 
 // flushAcks returns when the acknowledgements that are due have been handed to
-// the stream, if there is one, so that the host gets them before an answer that
-// is given afterwards.
+// the stream, if there is one, so that the host gets them although the process may end
+// after the answer.
 func (s *Service) flushAcks(ctx context.Context) {
 	s.mu.Lock()
 	ws := s.stream
@@ -131,30 +173,6 @@ func (ws *writeStream) replaced() bool {
 	}
 }
 
-// receive queues what arrives, until the host sends nothing more.
-func (ws *writeStream) receive() error {
-	var req wire.WriteRequest
-	defer req.Free()
-	for {
-		switch err := ws.RecvMsg(&req); {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return streamError(err)
-		case ws.replaced():
-			return &rpcError{codes.Aborted, "another Write stream has taken the place of this one"}
-		}
-		for b, err := range req.Batches() {
-			if err == nil {
-				err = ws.svc.receive(&req, b)
-			}
-			if err != nil {
-				return &rpcError{codeOf(err), err.Error()}
-			}
-		}
-	}
-}
-
 func codeOf(err error) codes.Code {
 	if errors.Is(err, errWindow) {
 		return codes.ResourceExhausted
@@ -164,13 +182,13 @@ func codeOf(err error) codes.Code {
 
 var errWindow = errors.New("window exceeded")
 
-// receive queues one batch.
-func (s *Service) receive(req *wire.WriteRequest, b wire.Batch) error {
+// receive queues one batch. It returns its logger if the caller is to run the worker.
+func (s *Service) receive(req *wire.WriteRequest, b wire.Batch) (*logger, error) {
 	if b.Count == 0 {
-		return nil
+		return nil, nil
 	}
 	if b.FirstSeq > math.MaxUint64-uint64(b.Count) {
-		return fmt.Errorf("%w: logger %d: sequence %d with %d entries overflows", wire.ErrMalformed, b.Logger, b.FirstSeq, b.Count)
+		return nil, fmt.Errorf("%w: logger %d: sequence %d with %d entries overflows", wire.ErrMalformed, b.Logger, b.FirstSeq, b.Count)
 	}
 	s.mu.Lock()
 	l := s.loggers[b.Logger]
@@ -179,42 +197,50 @@ func (s *Service) receive(req *wire.WriteRequest, b wire.Batch) error {
 		// Batches may be on their way while their logger is being closed. An
 		// acknowledgement would claim something, so there is nothing to say.
 		s.log.Debug("ignored messages for a logger that is not open", "logger", b.Logger, "messages", b.Count)
-		return nil
+		return nil, nil
 	}
-	return l.receive(req, b)
+	run, err := l.receive(req, b)
+	if !run {
+		return nil, err
+	}
+	return l, nil
 }
 
-// receive queues b and sees to it that a worker runs.
-func (l *logger) receive(req *wire.WriteRequest, b wire.Batch) error {
+// receive queues b. It returns true if the caller is to run the worker.
+func (l *logger) receive(req *wire.WriteRequest, b wire.Batch) (run bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closing {
-		return nil
+		return false, nil
 	}
 	if b.FirstSeq <= l.received {
 		// Sent again by a host that missed the acknowledgement.
 		b.Skip(int(min(uint64(b.Count), l.received-b.FirstSeq+1)))
-		l.markLocked()
+		l.markLocked(0, true)
 		if b.Count == 0 {
-			return nil
+			return false, nil
 		}
 	}
 	if l.bytes+b.Size > l.svc.window && (l.bytes > 0 || b.Count > 1) {
-		return fmt.Errorf("%w: logger %d: %d bytes are unacknowledged and %d more arrived, the window is %d",
+		return false, fmt.Errorf("%w: logger %d: %d bytes are unacknowledged and %d more arrived, the window is %d",
 			errWindow, l.id, l.bytes, b.Size, l.svc.window)
 	}
 	prompt := l.blocked == ""
 	l.received = b.FirstSeq + uint64(b.Count) - 1
 	l.bytes += b.Size
 	l.queue = append(l.queue, l.svc.buffers.keep(req, b, prompt))
-	l.startLocked()
-	return nil
+	l.light = l.bytes <= lightBytes
+	return l.beginLocked(), nil
 }
 
 // sendDirty sends the acknowledgements that are due.
 func (ws *writeStream) sendDirty() error {
 	// Workers that are about to finish may join in.
 	runtime.Gosched()
+	if ws.replaced() {
+		ws.svc.acks.poke() // they are the next stream's
+		return errStreamEnded
+	}
 	for {
 		ws.loggers = ws.svc.acks.take(ws.loggers[:0])
 		if len(ws.loggers) == 0 {
@@ -257,6 +283,6 @@ func (ws *writeStream) takeBack(failed, others []*logger) {
 		l.unsent()
 	}
 	for _, l := range others {
-		ws.svc.acks.add(l) // it is still marked
+		ws.svc.acks.add(l, true, 0, true) // it is still marked
 	}
 }

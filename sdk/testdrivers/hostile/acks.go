@@ -33,6 +33,14 @@ func acks() map[string]behaviour {
 		"ack-never": func(d *driver) {
 			d.methods[pb.Driver_Write_FullMethodName] = each(func(grpc.ServerStream, *pb.Batch) error { return nil })
 		},
+		"ack-late": func(d *driver) {
+			d.methods[pb.Driver_Write_FullMethodName] = each(func(s grpc.ServerStream, b *pb.Batch) error {
+				if !bytes.HasPrefix(b.Entries[len(b.Entries)-1].Line, lateLine) {
+					return nil
+				}
+				return s.SendMsg(ack(b.Logger, last(b)))
+			})
+		},
 		"ack-stale":   func(d *driver) { d.methods[pb.Driver_Write_FullMethodName] = stale },
 		"ack-garbage": always(raw("\x0a\x05\x08\xff\xff\xff\xff\xff\xff\xff")),
 		"ack-huge":    always(raw(make([]byte, 100<<20))),
@@ -56,6 +64,9 @@ func acks() map[string]behaviour {
 		}),
 	}
 }
+
+// lateLine begins the line that is acknowledged with all before it.
+var lateLine = []byte("line 99 ")
 
 // backwards takes the acknowledgement before the last one back.
 func backwards() handler {

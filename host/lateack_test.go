@@ -1,0 +1,35 @@
+package host_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/logplug/logplug/host"
+	"github.com/logplug/logplug/shared/logdriver"
+)
+
+// TestNothingWaitsForAcknowledgements: messages of all sizes leave although the driver has
+// acknowledged nothing yet, one by one and in bundles, through gRPC and the write socket.
+func TestNothingWaitsForAcknowledgements(t *testing.T) {
+	dir, _ := hostileDrivers(t)
+	for _, driver := range []string{"hostile-ack-late", "hostile-socket-late"} {
+		t.Run(driver, func(t *testing.T) {
+			h := newHost(t, func(c *host.Config) { c.PluginDirs = []string{dir} })
+			l := open(t, h, driver, logdriver.Info{ContainerName: "late"})
+			for _, size := range []int{10, 10, 5000, 10, 5000, 200 << 10, 100 << 10, 5000, 300 << 10, 10} {
+				logLine(t, l, "%s", strings.Repeat("x", size))
+				awaitSent(t, h)
+			}
+			logLine(t, l, "line 99 is the last")
+			if err := l.Flush(testContext(t)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// awaitSent waits until nothing is left to send.
+func awaitSent(t *testing.T, h *host.Host) {
+	t.Helper()
+	eventually(t, "all messages leave", func() bool { return host.Unsent(h) == 0 })
+}

@@ -1,0 +1,238 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/logplug/logplug/shared/wire"
+)
+
+const (
+	// maxFrameBytes is how large a request of the Write stream grows before it
+	// is sent; a single message may exceed it.
+	maxFrameBytes = 256 << 10
+	// maxShareBytes is how much of it one logger may take at a time.
+	maxShareBytes = 128 << 10
+	// maxLoneBytes is the most that the goroutine that logs sends itself, unless a single
+	// message exceeds it.
+	maxLoneBytes = 4 << 10
+)
+
+// sender writes the Write stream of a session.
+type sender struct {
+	prompt promptStream // the stream, if it is one
+
+	mu    sync.Mutex // held by whoever writes; nobody who logs waits for it
+	req   wire.WriteRequest
+	ready []*logger // what is being sent; reused
+}
+
+// promptStream is a stream that can be written to without waiting.
+type promptStream interface {
+	writeStream
+	// SendNow sends m as far as that is possible without waiting. What is left
+	// precedes what is sent afterwards.
+	SendNow(m *wire.WriteRequest) error
+	// Unfinished tells whether something is left, or sending has failed.
+	Unfinished() bool
+	// Finish sends what is left.
+	Finish() error
+}
+
+// enqueue puts l, whose queued flag the caller has set, before the sender.
+func (s *session) enqueue(l *logger) {
+	s.mu.Lock()
+	leave := s.enqueueLocked(l)
+	s.mu.Unlock()
+	if leave {
+		s.hurry()
+	}
+}
+
+// enqueueLocked returns whether the sender is to be told. It is called with s.mu.
+func (s *session) enqueueLocked(l *logger) (leave bool) {
+	s.ready = append(s.ready, l)
+	s.linger.use(&l.used)
+	n := len(s.ready)
+	return n == 1 && !s.linger.gathering || n == busyLoggers
+}
+
+// dispatch is enqueue for the goroutine that logs. A lone message it sends itself, where
+// that cannot make it wait: to wake the sender would take longer.
+func (s *session) dispatch(l *logger) {
+	if s.sender.prompt == nil {
+		s.enqueue(l)
+		return
+	}
+	s.mu.Lock()
+	lone := len(s.ready) == 0 && s.linger.lone(time.Now())
+	leave := s.enqueueLocked(l)
+	s.mu.Unlock()
+	if leave && !(lone && s.sendLone()) {
+		s.hurry()
+	}
+}
+
+// sendLone sends what is ready, which is little, without waiting. It returns false if that
+// is for the sender to do.
+func (s *session) sendLone() bool {
+	q := &s.sender
+	if !q.mu.TryLock() {
+		return false
+	}
+	defer q.mu.Unlock()
+	if q.prompt.Unfinished() {
+		return false
+	}
+	var wait time.Duration
+	q.ready, wait = s.takeReady(q.ready[:0])
+	left := q.ready[:0]
+	for _, l := range q.ready {
+		if l.fill(s, &q.req, max(0, maxLoneBytes-q.req.Len())) {
+			left = append(left, l)
+		}
+	}
+	s.putBack(left)
+	clear(q.ready)
+	switch {
+	case q.req.Len() == 0:
+		s.nothingLeft()
+	case q.prompt.SendNow(&q.req) != nil:
+		return false // the sender meets the same error
+	}
+	// The sender keeps the time of a wait that has begun.
+	return len(left) == 0 && wait == 0 && !q.prompt.Unfinished()
+}
+
+// putBack makes loggers ready again that have more to send.
+func (s *session) putBack(loggers []*logger) {
+	if len(loggers) == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ready = append(s.ready, loggers...)
+}
+
+// hurry wakes the sender, or ends its lingering.
+func (s *session) hurry() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// takeReady swaps the list of loggers with messages for an empty one, and begins
+// to gather others. It returns for how long.
+func (s *session) takeReady(empty []*logger) (ready []*logger, wait time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ready = s.ready
+	if len(ready) == 0 {
+		return empty, s.linger.limit()
+	}
+	s.ready = empty
+	s.linger.left(time.Now())
+	return ready, s.linger.limit()
+}
+
+// send is the goroutine that writes the stream, but for lone messages.
+func (s *session) send() {
+	defer s.fail(errors.New("the sender ended"))
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		select {
+		case <-s.wake:
+		case <-timer.C:
+			s.endWait((*linger).over)
+		case <-s.ctx.Done():
+			return
+		}
+		wait, err := s.sendReady()
+		if err != nil {
+			s.broken(err)
+			return
+		}
+		if wait > 0 {
+			timer.Reset(wait)
+		}
+	}
+}
+
+// sendReady sends what is ready, and what sendLone has left. It returns for how long what comes next may
+// have to wait.
+func (s *session) sendReady() (wait time.Duration, err error) {
+	q := &s.sender
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.prompt != nil {
+		if err := q.prompt.Finish(); err != nil {
+			return 0, s.writeError(err)
+		}
+	}
+	if q.ready, wait = s.takeReady(q.ready[:0]); len(q.ready) == 0 {
+		return wait, nil
+	}
+	err = s.sendAll(&q.req, q.ready)
+	clear(q.ready)
+	return wait, err
+}
+
+// endWait calls end. It returns whether that ended the wait of messages to send.
+func (s *session) endWait(end func(*linger)) (leave bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	waited := s.linger.gathering
+	end(&s.linger)
+	return waited && !s.linger.gathering && len(s.ready) > 0
+}
+
+func (s *session) nothingLeft() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.linger.nothingLeft()
+}
+
+// sendAll sends what the loggers have, in turns, until all are empty or wait for
+// acknowledgements.
+func (s *session) sendAll(req *wire.WriteRequest, ready []*logger) error {
+	sent := false
+	for len(ready) > 0 {
+		left := ready[:0]
+		for _, l := range ready {
+			for had := req.Len(); l.fill(s, req, min(maxShareBytes, maxFrameBytes-had)); had = req.Len() {
+				// A message that did not fit behind others leaves in the next frame.
+				if req.Len() > had && req.Len() < maxFrameBytes/2 {
+					left = append(left, l)
+					break
+				}
+				sent = sent || req.Len() > 0
+				if err := s.flushFrame(req); err != nil {
+					return err
+				}
+			}
+		}
+		ready = left
+	}
+	if !sent && req.Len() == 0 {
+		s.nothingLeft()
+	}
+	return s.flushFrame(req)
+}
+
+func (s *session) flushFrame(req *wire.WriteRequest) error {
+	if req.Len() == 0 {
+		return nil
+	}
+	if err := s.stream.SendMsg(req); err != nil {
+		return s.writeError(err)
+	}
+	return nil
+}
+
+func (s *session) writeError(err error) error {
+	return fmt.Errorf("writing to driver %s: %w", s.driver.name, err)
+}

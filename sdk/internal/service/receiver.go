@@ -1,0 +1,242 @@
+package service
+
+import (
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/logplug/logplug/shared/wire"
+	"google.golang.org/grpc/codes"
+)
+
+const (
+	// lightBytes is the largest request whose workers are run by the goroutine that has
+	// received it.
+	lightBytes = 4 << 10
+	// stallTime is how long one of them may take before somebody else receives, at most
+	// twice as long.
+	stallTime = 10 * time.Millisecond
+	// heavyTime is how long one may take before leaders become cautious, and ledTime how long
+	// all of one request together.
+	heavyTime = 10 * quickTime
+	ledTime   = 5 * quickTime
+	// caution is how many times as long as that no worker is run that way afterwards.
+	caution = 100
+)
+
+// receiver queues what arrives on a stream, and starts the workers. Its goroutine, the
+// leader, runs those itself that have little to do and were quick before: to wake
+// another goroutine takes longer than they do. Should the driver's code keep it
+// nevertheless, another goroutine becomes the leader.
+type receiver struct {
+	ws  *writeStream
+	end chan error // gets the outcome, capacity 1
+
+	mu       sync.Mutex
+	leader   int       // counts them; one that has been replaced goes away
+	working  bool      // it runs a worker
+	rest     []*logger // whose workers it runs next
+	runs     uint64    // counts them
+	seen     uint64    // runs, when the watchdog looked last
+	watching bool
+	watchdog *time.Timer
+	cautious time.Time // until then, leaders run no workers
+}
+
+func newReceiver(ws *writeStream) *receiver {
+	r := &receiver{ws: ws, end: make(chan error, 1)}
+	r.watchdog = time.AfterFunc(time.Hour, r.look)
+	r.watchdog.Stop()
+	return r
+}
+
+// receive queues what arrives, until the host sends nothing more.
+func (ws *writeStream) receive() error {
+	r := ws.receiver
+	ws.svc.tasks.Go(func() { r.lead(0) })
+	defer r.watchdog.Stop()
+	return <-r.end
+}
+
+// lead receives until the stream ends or another leader has taken over.
+func (r *receiver) lead(leader int) {
+	var (
+		req   wire.WriteRequest
+		start []*logger
+		err   error
+	)
+	defer req.Free()
+	for {
+		if start, err = r.ws.next(&req, start[:0]); errors.Is(err, io.EOF) {
+			err = nil
+			r.end <- err
+			return
+		}
+		if err != nil {
+			r.end <- err
+			return
+		}
+		if !r.run(leader, start, req.Received()) {
+			return
+		}
+		clear(start)
+	}
+}
+
+// next receives and queues one request. It appends the loggers whose workers are to be
+// run to start, and returns io.EOF when the host sends nothing more.
+func (ws *writeStream) next(req *wire.WriteRequest, start []*logger) ([]*logger, error) {
+	switch err := ws.RecvMsg(req); {
+	case errors.Is(err, io.EOF):
+		return nil, io.EOF
+	case errors.Is(err, wire.ErrMalformed):
+		return nil, &rpcError{codes.InvalidArgument, err.Error()}
+	case err != nil:
+		return nil, streamError(err)
+	case ws.replaced():
+		return nil, &rpcError{codes.Aborted, "another Write stream has taken the place of this one"}
+	}
+	ws.svc.acks.requests.Add(1)
+	for b, err := range req.Batches() {
+		var l *logger
+		if err == nil {
+			l, err = ws.svc.receive(req, b)
+		}
+		if err != nil {
+			ws.svc.spawn(start)
+			return nil, &rpcError{codeOf(err), err.Error()}
+		}
+		if l != nil {
+			start = append(start, l)
+		}
+	}
+	return start, nil
+}
+
+// spawn runs the workers of the given loggers in goroutines of their own.
+func (s *Service) spawn(start []*logger) {
+	for _, l := range start {
+		s.tasks.Go(l.work)
+	}
+}
+
+// run runs the workers of the given loggers, which a request of so many bytes is for. It returns
+// false if another leader has taken over meanwhile.
+func (r *receiver) run(leader int, start []*logger, size int) bool {
+	if size > lightBytes || len(start) > 0 && r.wary() {
+		r.ws.svc.spawn(start)
+		return true
+	}
+	own := start[:0]
+	for _, l := range start {
+		if l.quick() {
+			own = append(own, l)
+		} else {
+			r.ws.svc.tasks.Go(l.work)
+		}
+	}
+	began := time.Now()
+	for i, l := range own {
+		r.begin(own[i+1:])
+		l.workLed()
+		if !r.finish(leader) {
+			return false
+		}
+		took := time.Since(began)
+		if took > heavyTime {
+			r.beware(took)
+		}
+		if took > ledTime {
+			r.ws.svc.spawn(own[i+1:])
+			return true
+		}
+	}
+	return true
+}
+
+// beware makes leaders cautious after one was kept for so long: that is how they use a small
+// part of the time for it, whatever the driver's code does.
+func (r *receiver) beware(took time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cautious = time.Now().Add(caution * took)
+}
+
+// wary tells whether a leader was kept a short time ago.
+func (r *receiver) wary() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !r.cautious.IsZero() && time.Now().Before(r.cautious)
+}
+
+// quick tells whether the worker of l, which does not run, will not keep a leader.
+func (l *logger) quick() bool { return l.pace.brisk() && l.light && len(l.turn) == 0 }
+
+// begin takes note that the leader runs a worker, and those of rest next.
+func (r *receiver) begin(rest []*logger) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.working, r.rest = true, rest
+	r.runs++
+	if !r.watching {
+		r.watching = true
+		r.watchdog.Reset(stallTime)
+	}
+}
+
+// finish takes note that the worker has ended. It returns false if there is another
+// leader.
+func (r *receiver) finish(leader int) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.leader != leader {
+		return false
+	}
+	r.working, r.rest = false, nil
+	return true
+}
+
+// look replaces a leader that has been in the same worker since the last look. It looks
+// again as long as there are workers that leaders run.
+func (r *receiver) look() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.runs != r.seen:
+		r.seen = r.runs
+	case r.working:
+		r.ws.svc.spawn(r.rest)
+		r.working, r.rest = false, nil
+		r.cautious = time.Now().Add(caution * stallTime)
+		r.leader++
+		leader := r.leader
+		r.ws.svc.tasks.Go(func() { r.lead(leader) })
+	default:
+		r.watching = false
+		return
+	}
+	r.watchdog.Reset(stallTime)
+}
+
+// pace tells whether a logger's code is quick enough for a leader: how often in a row it
+// was, up to a bound.
+type pace int8
+
+const (
+	// quickTime is how long the code may take for a batch to be called quick.
+	quickTime = 100 * time.Microsecond
+	briskPace = 4
+	slowPace  = -4
+)
+
+func (p *pace) note(took time.Duration) {
+	switch {
+	case took > quickTime:
+		*p = slowPace
+	case *p < briskPace:
+		*p++
+	}
+}
+
+func (p pace) brisk() bool { return p >= briskPace }

@@ -1,0 +1,210 @@
+package wire
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"syscall"
+
+	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/metadata"
+)
+
+// A write socket is one that a driver inherits from its host. The messages of the
+// Write stream go through it, in place of gRPC, which still opens and ends the
+// stream: each has its length in front, in 4 bytes, big-endian.
+const (
+	// EnvWriteSocket has the number of the descriptor in decimal.
+	EnvWriteSocket = "LOGPLUG_WRITE_SOCKET"
+	// WriteSocketGreeting is what a driver that uses the socket writes first.
+	WriteSocketGreeting = "LPWRITE1"
+)
+
+// writeSocketKey is the metadata of a call of Write whose messages go through the
+// socket.
+const (
+	writeSocketKey   = "logplug-write-socket"
+	writeSocketValue = "1"
+)
+
+// WithWriteSocket makes a call of Write with the returned context one whose messages
+// go through the write socket.
+func WithWriteSocket(ctx context.Context) context.Context {
+	return metadata.AppendToOutgoingContext(ctx, writeSocketKey, writeSocketValue)
+}
+
+// UsesWriteSocket tells a driver whether the messages of a call of Write with this
+// context go through the write socket.
+func UsesWriteSocket(ctx context.Context) bool {
+	v := metadata.ValueFromIncomingContext(ctx, writeSocketKey)
+	return len(v) > 0 && v[0] == writeSocketValue
+}
+
+const (
+	lengthBytes = 4
+	// readAheadBytes holds many small messages, and little of a large one, whose rest
+	// is read to where it stays.
+	readAheadBytes = 8 << 10
+	// promptBytes is the size of the messages that SendNow is for.
+	promptBytes = 16 << 10
+	// trustedBytes is what is allocated at once because of a length alone: enough for
+	// one message of the largest size, and little beside what may be on its way.
+	trustedBytes = 2 << 20
+)
+
+// WriteSocket is one end of a write socket, after the greeting. One goroutine may send
+// while another receives.
+type WriteSocket struct {
+	conn  net.Conn
+	codec Codec
+
+	in     *bufio.Reader
+	length [lengthBytes]byte // received
+
+	head  [lengthBytes]byte // sent
+	parts net.Buffers       // reused
+	rest  net.Buffers       // of parts, to be written
+	err   error             // of sending
+
+	raw     syscall.RawConn
+	small   []byte             // a message in one part; reused
+	attempt func(uintptr) bool // writes small without waiting
+	wrote   int                // by attempt
+	failed  error              // in attempt
+}
+
+// NewWriteSocket uses conn, which stays the caller's to close: that ends SendMsg and
+// RecvMsg.
+func NewWriteSocket(conn *net.UnixConn) (*WriteSocket, error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return nil, fmt.Errorf("use the write socket: %w", err)
+	}
+	s := &WriteSocket{conn: conn, codec: NewCodec(), in: bufio.NewReaderSize(conn, readAheadBytes), raw: raw}
+	s.attempt = func(fd uintptr) bool {
+		s.wrote, s.failed = writeNow(fd, s.small)
+		return true
+	}
+	return s, nil
+}
+
+// SendMsg sends m as the SendMsg of a gRPC stream does. After an error the socket is
+// of no use any more, and the error is returned again.
+func (s *WriteSocket) SendMsg(m any) error {
+	if err := s.Finish(); err != nil {
+		return err
+	}
+	data, err := s.codec.Marshal(m)
+	if err != nil {
+		return err
+	}
+	defer data.Free()
+	if err := s.putHead(data.Len()); err != nil {
+		return err
+	}
+	s.parts = append(s.parts[:0], s.head[:])
+	for _, b := range data {
+		s.parts = append(s.parts, b.ReadOnlyData())
+	}
+	s.rest = s.parts
+	return s.Finish()
+}
+
+func (s *WriteSocket) putHead(size int) error {
+	if size > MaxMessageBytes {
+		return fmt.Errorf("message of %d bytes, limit %d", size, MaxMessageBytes)
+	}
+	binary.BigEndian.PutUint32(s.head[:], uint32(size))
+	return nil
+}
+
+// SendNow sends as much of m as can be sent without waiting. The rest is sent before the
+// next message, or by Finish. It fails while such a rest is left.
+func (s *WriteSocket) SendNow(m *WriteRequest) error {
+	switch {
+	case s.err != nil:
+		return s.err
+	case len(s.rest) > 0:
+		return errors.New("an earlier message has not been sent as a whole")
+	}
+	if err := s.putHead(m.Len()); err != nil {
+		return err
+	}
+	s.small = m.drain(append(s.small[:0], s.head[:]...))
+	s.wrote, s.failed = 0, nil
+	err := s.raw.Write(s.attempt)
+	if s.err = cmp.Or(err, s.failed); s.err != nil {
+		return s.err
+	}
+	if s.wrote < len(s.small) {
+		s.parts = append(s.parts[:0], s.small[s.wrote:])
+		s.rest = s.parts
+		return nil
+	}
+	s.shrink()
+	return nil
+}
+
+// shrink lets go of the memory of a large message, which is rare.
+func (s *WriteSocket) shrink() {
+	if cap(s.small) > promptBytes {
+		s.small = nil
+	}
+}
+
+// Unfinished tells whether SendNow has left something to send, or sending has failed.
+func (s *WriteSocket) Unfinished() bool { return s.err != nil || len(s.rest) > 0 }
+
+// Finish sends what SendNow has left. It returns the error of an earlier sending.
+func (s *WriteSocket) Finish() error {
+	if s.err != nil || len(s.rest) == 0 {
+		return s.err
+	}
+	_, s.err = s.rest.WriteTo(s.conn)
+	clear(s.parts)
+	s.rest = nil
+	s.shrink()
+	return s.err
+}
+
+// RecvMsg receives the next message into m. It returns io.EOF if the other side has
+// ended between two messages, and an error that wraps ErrMalformed for what is none.
+func (s *WriteSocket) RecvMsg(m any) error {
+	if _, err := io.ReadFull(s.in, s.length[:]); err != nil {
+		return err
+	}
+	size := binary.BigEndian.Uint32(s.length[:])
+	if size > MaxMessageBytes {
+		return malformed("write socket", fmt.Errorf("message of %d bytes, limit %d", size, MaxMessageBytes))
+	}
+	data, err := s.read(int(size))
+	if err != nil {
+		return err
+	}
+	defer data.Free()
+	return s.codec.Unmarshal(data, m)
+}
+
+// read reads n bytes. What is allocated ahead of them is bounded.
+func (s *WriteSocket) read(n int) (data mem.BufferSlice, err error) {
+	for n > 0 {
+		part := min(n, trustedBytes)
+		buf := buffers.Get(part)
+		if _, err := io.ReadFull(s.in, *buf); err != nil {
+			buffers.Put(buf)
+			data.Free()
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return nil, err
+		}
+		data = append(data, mem.NewBuffer(buf, &buffers))
+		n -= part
+	}
+	return data, nil
+}
