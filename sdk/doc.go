@@ -7,6 +7,9 @@
 // decodes options, hands batches to the driver's loggers, retries, keeps order,
 // acknowledges, answers panics as errors, and ends the process with its host.
 //
+// Calls for different loggers run at the same time or share a goroutine, as it comes:
+// one that calls [runtime.LockOSThread] undoes that before it returns.
+//
 // What a driver logs with [log/slog]'s default logger appears in the host's log
 // under the driver's name, with the values of secret options masked.
 package sdk

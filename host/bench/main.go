@@ -26,6 +26,7 @@ const (
 	roleNATS         = "nats-server"
 	rolePlugin       = "fifo-plugin"
 	roleReader       = "raw-reader"
+	roleDirect       = "direct-receiver"
 	roleDirectReader = "direct-reader"
 	roleBareGRPC     = "bare-grpc"
 )
@@ -41,6 +42,8 @@ func run(args []string) int {
 			return status(dockerfifo.Serve(args[1], len(args) > 2))
 		case roleReader:
 			return status(rawsocket.Serve(args[1]))
+		case roleDirect:
+			return status(direct.Serve(args[1], strings.Join(args[2:], "")))
 		case roleNATS:
 			return status(serveNATS(args[1]))
 		case roleDirectReader:

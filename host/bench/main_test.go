@@ -17,7 +17,7 @@ import (
 
 // TestMain lets the test binary play the peers' processes.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 2 && slices.Contains([]string{roleWorker, rolePlugin, roleReader, roleDirectReader, roleNATS}, os.Args[1]) {
+	if len(os.Args) > 2 && slices.Contains([]string{roleWorker, rolePlugin, roleReader, roleDirect, roleDirectReader, roleNATS}, os.Args[1]) {
 		os.Exit(run(os.Args[1:]))
 	}
 	os.Exit(m.Run())

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -14,8 +15,10 @@ import (
 
 	"github.com/docker/docker/daemon/logger"
 	"github.com/logplug/logplug/host"
+	"github.com/logplug/logplug/host/bench/internal/direct"
 	"github.com/logplug/logplug/host/bench/internal/dockerfifo"
 	"github.com/logplug/logplug/host/bench/internal/proc"
+	"github.com/logplug/logplug/shared/logdriver"
 )
 
 const (
@@ -146,6 +149,27 @@ func fanFIFO(h *dockerfifo.Host, n int) (*fan, error) {
 	}, nil
 }
 
+// fanDirect is the prototype of a path beside gRPC. With a file it measures
+// latencies.
+func fanDirect(j *job, n int, file string) (*fan, error) {
+	s, err := direct.Start(j.Scratch, n, func(socket string) *exec.Cmd { return command(roleDirect, socket, file) })
+	if err != nil {
+		return nil, err
+	}
+	return &fan{
+		send: func(i int, line []byte, at time.Time) error {
+			m := logdriver.NewMessage()
+			defer logdriver.PutMessage(m)
+			m.Borrow(line)
+			m.Source, m.Timestamp = source, at
+			return s.Send(i, m)
+		},
+		wait:  s.Wait,
+		pids:  []int{s.Pid()},
+		close: func(err error) error { return errors.Join(err, s.Close()) },
+	}, nil
+}
+
 func fanBare(ctx context.Context, j *job, file string) (*fan, error) {
 	p, err := startBare(ctx, j, file)
 	if err != nil {
@@ -187,9 +211,18 @@ func trickleScenario() *scenario {
 				}
 				return measure(f, j)
 			}},
+			{socket, func(_ context.Context, j *job) (sample, error) {
+				f, err := fanDirect(j, trickleLoggers, "")
+				if err != nil {
+					return nil, err
+				}
+				return measure(f, j)
+			}},
 		},
 		judge: func(m *measured) []verdict {
-			return []verdict{m.against(8, "1,000 loggers at 10 messages/s, CPU of all processes", cpu, ours, fifo, 1.0/2, true)}
+			return []verdict{m.against(8, "1,000 loggers at 10 messages/s, CPU of all processes", cpu, ours, fifo, 1.0/2, true),
+				m.informally(8, "the prototype's socket, a request a message", cpu, socket, fifo),
+			}
 		},
 	}
 }
@@ -198,13 +231,15 @@ func trickleScenario() *scenario {
 func latencyScenario() *scenario {
 	return &scenario{
 		name: "latency", rows: []int{10},
-		contenders: []contender{{ours, ourLatency}, {fifo, fifoLatency}, {bare, bareLatency}},
+		contenders: []contender{{ours, ourLatency}, {fifo, fifoLatency}, {bare, bareLatency}, {socket, directLatency}},
 		judge: func(m *measured) []verdict {
 			return []verdict{
 				m.against(10, "latency at 10,000 messages/s over 100 loggers, p50", p50, ours, fifo, 2, true),
 				m.against(10, "the same, p99", p99, ours, fifo, 1, true),
 				m.informally(10, "gRPC alone, p50", p50, bare, fifo),
 				m.informally(10, "gRPC alone, p99", p99, bare, fifo),
+				m.informally(10, "the prototype's socket, p50", p50, socket, fifo),
+				m.informally(10, "the prototype's socket, p99", p99, socket, fifo),
 			}
 		},
 	}
@@ -246,6 +281,15 @@ func latenciesIn(files ...string) (sample, error) {
 		}
 	}
 	return latencies(all)
+}
+
+func directLatency(_ context.Context, j *job) (sample, error) {
+	file := filepath.Join(j.Scratch, "latencies")
+	f, err := fanDirect(j, latencyLoggers, file)
+	if err != nil {
+		return nil, err
+	}
+	return f.latencies(j, file)
 }
 
 func bareLatency(ctx context.Context, j *job) (sample, error) {

@@ -104,6 +104,18 @@ func openBare(ctx context.Context, j *job) (*path, error) {
 	}, nil
 }
 
+// openDirect is the prototype of a path beside gRPC.
+func openDirect(_ context.Context, j *job) (*path, error) {
+	f, err := fanDirect(j, 1, "")
+	if err != nil {
+		return nil, err
+	}
+	return &path{
+		send: func(line []byte, at time.Time) error { return f.send(0, line, at) },
+		wait: f.wait, pids: f.pids, close: f.close,
+	}, nil
+}
+
 // startBare starts gRPC with nothing else.
 func startBare(ctx context.Context, j *job, latencies string) (*baregrpc.Peer, error) {
 	return baregrpc.Start(ctx, j.Scratch, func(socket string) *exec.Cmd { return command(roleBareGRPC, socket, latencies) })

@@ -108,11 +108,13 @@ func longLinesScenario(name string, n, size int) *scenario {
 			transferring(ours, through("discard"), n, size),
 			transferring(raw, openRaw, n, size),
 			transferring(bare, openBare, n, size),
+			transferring(socket, openDirect, n, size),
 		},
 		judge: func(m *measured) []verdict {
 			return []verdict{
 				m.against(13, "lines of "+name, bandwidth, ours, raw, 1.0/3, false),
 				m.informally(13, "gRPC alone", bandwidth, bare, raw),
+				m.informally(13, "the prototype's socket", bandwidth, socket, raw),
 			}
 		},
 	}
