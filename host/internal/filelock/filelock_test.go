@@ -20,7 +20,7 @@ func TestAcquire(t *testing.T) {
 			t.Errorf("a lock that is held: %v", err)
 		}
 		go func() {
-			time.Sleep(patience / 2)
+			time.Sleep(patience / 2) // in the bubble, no time passes
 			first.Close()
 		}()
 		if err := acquire(t, path).Close(); err != nil {
@@ -37,7 +37,7 @@ func TestAcquireRemoved(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "lock")
 		first := acquire(t, path)
 		go func() {
-			time.Sleep(patience / 2)
+			time.Sleep(patience / 2) // in the bubble, no time passes
 			if err := os.Remove(path); err != nil {
 				t.Error(err)
 			}

@@ -31,10 +31,7 @@ func writeSocket() (*net.UnixConn, error) {
 	if err = errors.Join(err, file.Close()); err != nil {
 		return nil, fmt.Errorf("use descriptor %d as write socket: %w", fd, err)
 	}
-	unix, ok := conn.(*net.UnixConn)
-	if !ok {
-		return nil, errors.Join(fmt.Errorf("descriptor %d is no unix socket", fd), conn.Close())
-	}
+	unix := conn.(*net.UnixConn) // as checkSocket has found
 	if _, err := io.WriteString(unix, wire.WriteSocketGreeting); err != nil {
 		return nil, fmt.Errorf("greet through the write socket: %w", errors.Join(err, conn.Close()))
 	}

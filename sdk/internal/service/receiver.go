@@ -17,10 +17,10 @@ const (
 	// stallTime is how long one of them may take before somebody else receives, at most
 	// twice as long.
 	stallTime = 10 * time.Millisecond
-	// heavyTime is how long one may take before leaders become cautious, and ledTime how long
-	// all of one request together.
-	heavyTime = 10 * quickTime
+	// ledTime is how long those of one request may take together before the rest of them
+	// get goroutines of their own, and heavyTime before leaders become cautious.
 	ledTime   = 5 * quickTime
+	heavyTime = 10 * quickTime
 	// caution is how many times as long as that no worker is run that way afterwards.
 	caution = 100
 )
@@ -68,12 +68,12 @@ func (r *receiver) lead(leader int) {
 	)
 	defer req.Free()
 	for {
-		if start, err = r.ws.next(&req, start[:0]); errors.Is(err, io.EOF) {
-			err = nil
-			r.end <- err
+		start, err = r.ws.next(&req, start[:0])
+		switch {
+		case errors.Is(err, io.EOF):
+			r.end <- nil
 			return
-		}
-		if err != nil {
+		case err != nil:
 			r.end <- err
 			return
 		}
