@@ -39,6 +39,7 @@ func (l *logger) append(m *logdriver.Message, deadline *time.Time) error {
 			return logdriver.ErrClosed
 		}
 		if !l.hasRoom(size) {
+			l.hasten()
 			if err := l.makeRoom(size, deadline); err != nil {
 				return err
 			}

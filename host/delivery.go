@@ -89,6 +89,10 @@ func (l *logger) takeInto(s *session, w *wire.WriteRequest, limit int) (more boo
 	l.queued = l.queue.Unsent() && l.inflight < l.window
 	if n == 0 && l.queued && w.Len() == 0 {
 		l.queued = false // the rest of the window is too small for the next message
+		s.hasten()
+	}
+	if l.suspect.limit > 0 {
+		s.hasten() // nothing follows before it is settled
 	}
 	return l.queued, nil
 }

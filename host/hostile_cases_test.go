@@ -79,6 +79,7 @@ var hostileCases = []hostileCase{
 	{name: "ack-unknown"},
 	{name: "ack-never", stalls: true, flush: "acknowledge", read: anything, describe: anything, close: "not delivered", reason: "has not acknowledged a message", check: untilRestart},
 	{name: "ack-late"},
+	{name: "ack-asked"},
 	{name: "ack-stale", heavy: true, stalls: true, flush: "acknowledge", read: anything, describe: anything, close: "not delivered", reason: "has not acknowledged a message", check: untilRestart},
 	{name: "ack-garbage", flush: "acknowledge", read: anything, describe: anything, close: anything, reason: "malformed"},
 	{name: "ack-huge", heavy: true, flush: "acknowledge", read: anything, describe: anything, close: anything, reason: "larger than max"},
@@ -99,6 +100,7 @@ var hostileCases = []hostileCase{
 
 	{name: "socket-honest"},
 	{name: "socket-late"},
+	{name: "socket-asked"},
 	{name: "socket-future", flush: "acknowledge", read: anything, describe: anything, close: anything, reason: "violates the protocol"},
 	{name: "socket-highest", flush: "acknowledge", read: anything, describe: anything, close: anything, reason: "violates the protocol"},
 	{name: "socket-greeting"},

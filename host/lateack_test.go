@@ -33,3 +33,29 @@ func awaitSent(t *testing.T, h *host.Host) {
 	t.Helper()
 	eventually(t, "all messages leave", func() bool { return host.Unsent(h) == 0 })
 }
+
+// TestDriversAreAsked: a driver that acknowledges nothing before it is asked is asked whenever
+// somebody waits: for room, for everything to be acknowledged, or for the logger's end.
+func TestDriversAreAsked(t *testing.T) {
+	dir, _ := hostileDrivers(t)
+	for _, driver := range []string{"hostile-ack-asked", "hostile-socket-asked"} {
+		t.Run(driver, func(t *testing.T) {
+			h := newHost(t, func(c *host.Config) {
+				c.PluginDirs = []string{dir}
+				c.Spool.LoggerMessages = 10
+			})
+			l := open(t, h, driver, logdriver.Info{ContainerName: "asked"})
+			for i := range 95 {
+				logLine(t, l, "line %d", i)
+			}
+			awaitSent(t, h)
+			if err := l.Flush(testContext(t)); err != nil {
+				t.Error(err)
+			}
+			logLine(t, l, "the last line")
+			if err := l.Shutdown(testContext(t)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

@@ -9,10 +9,12 @@ const (
 	// busyLoggers is how many loggers with messages end a linger.
 	busyLoggers = 128
 	// maxUnanswered is how many requests leave at once before an answer is waited
-	// for. A driver's answers may wait for a millisecond.
-	maxUnanswered = 32
-	// loneTime is how long nothing must have left for a message to be a lone one.
+	// for. A driver's answers may wait for some milliseconds.
+	maxUnanswered = 128
+	// loneTime is how often messages may leave alone in the long run, and maxLone how many
+	// of them at once.
 	loneTime = 50 * time.Microsecond
+	maxLone  = 16
 	// manyLoggers is the number of loggers in use above which batches are made for
 	// their sake: each of them has little to say, and alone would cost as much as
 	// a batch.
@@ -34,7 +36,7 @@ type linger struct {
 	gathering  bool // what comes has to wait
 	patient    bool // answers do not end the wait
 
-	last   time.Time // when a request left
+	sated  time.Time // when as many messages may leave alone as ever
 	period uint64    // counts usePeriods
 	began  time.Time
 	used   int // loggers in use in this period
@@ -50,8 +52,9 @@ func (g *linger) use(seen *atomic.Uint64) {
 	}
 }
 
-// left takes note that a request leaves now. What comes next may have to wait.
-func (g *linger) left(now time.Time) {
+// left takes note that a request leaves now, with a lone message or others. What comes next may
+// have to wait.
+func (g *linger) left(now time.Time, lone bool) {
 	if since := now.Sub(g.began); since >= usePeriod {
 		g.before = g.used
 		if since >= 2*usePeriod {
@@ -60,7 +63,14 @@ func (g *linger) left(now time.Time) {
 		g.period++
 		g.used, g.began = 0, now
 	}
-	g.last = now
+	switch {
+	case !lone:
+		g.sated = now.Add(maxLone * loneTime)
+	case g.sated.Before(now):
+		g.sated = now.Add(loneTime)
+	default:
+		g.sated = g.sated.Add(loneTime)
+	}
 	g.unanswered++
 	g.patient = max(g.used, g.before) > manyLoggers
 	g.gathering = g.max > 0 && (g.patient || g.unanswered >= maxUnanswered)
@@ -72,7 +82,7 @@ func (g *linger) nothingLeft() { g.unanswered = max(g.unanswered-1, 0) }
 // lone tells whether a message that comes now is to leave alone, and what comes next is
 // not to wait for that.
 func (g *linger) lone(now time.Time) bool {
-	return !g.gathering && !g.patient && g.unanswered < maxUnanswered-1 && now.Sub(g.last) >= loneTime
+	return !g.gathering && !g.patient && g.unanswered < maxUnanswered-1 && g.sated.Sub(now) <= (maxLone-1)*loneTime
 }
 
 // limit returns how long the wait that has begun may last, 0 if there is none.

@@ -87,7 +87,7 @@ func (s *session) sendLone() bool {
 		return false
 	}
 	var wait time.Duration
-	q.ready, wait = s.takeReady(q.ready[:0])
+	q.ready, wait = s.takeReady(q.ready[:0], true)
 	left := q.ready[:0]
 	for _, l := range q.ready {
 		if l.fill(s, &q.req, max(0, maxLoneBytes-q.req.Len())) {
@@ -126,7 +126,7 @@ func (s *session) hurry() {
 
 // takeReady swaps the list of loggers with messages for an empty one, and begins
 // to gather others. It returns for how long.
-func (s *session) takeReady(empty []*logger) (ready []*logger, wait time.Duration) {
+func (s *session) takeReady(empty []*logger, lone bool) (ready []*logger, wait time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ready = s.ready
@@ -134,7 +134,7 @@ func (s *session) takeReady(empty []*logger) (ready []*logger, wait time.Duratio
 		return empty, s.linger.limit()
 	}
 	s.ready = empty
-	s.linger.left(time.Now())
+	s.linger.left(time.Now(), lone)
 	return ready, s.linger.limit()
 }
 
@@ -173,12 +173,34 @@ func (s *session) sendReady() (wait time.Duration, err error) {
 			return 0, s.writeError(err)
 		}
 	}
-	if q.ready, wait = s.takeReady(q.ready[:0]); len(q.ready) == 0 {
-		return wait, nil
+	hasten := s.takeHaste()
+	q.ready, wait = s.takeReady(q.ready[:0], false)
+	if len(q.ready) > 0 {
+		err = s.sendAll(&q.req, q.ready)
+		clear(q.ready)
 	}
-	err = s.sendAll(&q.req, q.ready)
-	clear(q.ready)
+	if err == nil && hasten {
+		err = s.sendFrame(&q.req) // an empty one asks for acknowledgements
+	}
 	return wait, err
+}
+
+// hasten makes the driver acknowledge soon what is on its way or ready: somebody waits for
+// that.
+func (s *session) hasten() {
+	s.mu.Lock()
+	s.haste = true
+	s.mu.Unlock()
+	s.hurry()
+}
+
+// takeHaste tells whether hasten was called. What is ready later is not what that was for.
+func (s *session) takeHaste() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	haste := s.haste
+	s.haste = false
+	return haste
 }
 
 // endWait calls end. It returns whether that ended the wait of messages to send.
@@ -227,6 +249,10 @@ func (s *session) flushFrame(req *wire.WriteRequest) error {
 	if req.Len() == 0 {
 		return nil
 	}
+	return s.sendFrame(req)
+}
+
+func (s *session) sendFrame(req *wire.WriteRequest) error {
 	if err := s.stream.SendMsg(req); err != nil {
 		return s.writeError(err)
 	}

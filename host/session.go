@@ -51,6 +51,7 @@ type session struct {
 	held    []*logger // suspects that wait for it
 	loggers map[uint64]*logger
 	ready   []*logger // have messages to send
+	haste   bool      // somebody waits for acknowledgements
 	linger  linger
 	wake    chan struct{} // tells the sender, capacity 1
 	suspect chan struct{} // a call was not answered, capacity 1

@@ -226,7 +226,7 @@ func (l *logger) pause(ctx context.Context, s *session) (id uint64, ok bool) {
 	defer cancel()
 	defer context.AfterFunc(s.ctx, cancel)()
 	// What is not settled in time goes to the next process.
-	_ = l.await(ctx, func() bool { return l.session != s || l.inflight == 0 })
+	_ = l.awaitAcked(ctx, func() bool { return l.session != s || l.inflight == 0 })
 	if l.session != s {
 		return 0, false
 	}

@@ -45,6 +45,25 @@ func (l *logger) await(ctx context.Context, ok func() bool) error {
 	return nil
 }
 
+// awaitAcked is await for acknowledgements, which the driver is asked for.
+func (l *logger) awaitAcked(ctx context.Context, ok func() bool) error {
+	return l.await(ctx, func() bool {
+		if ok() {
+			return true
+		}
+		l.hasten()
+		return false
+	})
+}
+
+// hasten makes the driver acknowledge soon what it has got: somebody waits for that. Of a
+// long queue it acknowledges one window after the other, soon enough. It is called with l.mu.
+func (l *logger) hasten() {
+	if l.session != nil && (l.inflight > 0 || l.queued) && l.queue.Bytes() <= l.window {
+		l.session.hasten()
+	}
+}
+
 // settled tells whether nothing up to last is in the spool, and nothing was given up
 // there. It is called with l.mu.
 func (l *logger) settled(last uint64) bool { return l.queue.First() > last && !l.gaveUp }
@@ -55,7 +74,7 @@ func (l *logger) waitSettled(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	last := l.queue.Last()
-	err := l.await(ctx, func() bool { return l.settled(last) || l.gone })
+	err := l.awaitAcked(ctx, func() bool { return l.settled(last) || l.gone })
 	if err == nil && !l.settled(last) {
 		err = logdriver.ErrClosed
 	}

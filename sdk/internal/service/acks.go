@@ -21,12 +21,12 @@ const (
 // Each response wakes the host, on a processor that a message may need: after one,
 // acknowledgements wait for others.
 const (
-	ackPause = time.Millisecond
+	ackPause = 5 * time.Millisecond
 	// hurriedBytes is how much of the windows ends the pause when it is settled.
 	hurriedBytes = 16 << 10
 	// hurriedRequests is how many requests end it: a host may send few more before it
 	// waits for an answer.
-	hurriedRequests = 16
+	hurriedRequests = 64
 )
 
 // ackQueue lists the loggers that have something to acknowledge.
@@ -40,6 +40,7 @@ type ackQueue struct {
 	dirty   []*logger
 	bytes   int       // settled since the last response
 	left    time.Time // when that was made
+	hasty   time.Time // until then, nothing waits for others
 	waiting bool      // the next one leaves with the timer
 	timer   *time.Timer
 }
@@ -82,13 +83,23 @@ func (q *ackQueue) due() bool {
 	if q.waiting {
 		return false
 	}
-	rest := q.pause - time.Since(q.left)
-	if rest <= 0 {
+	now := time.Now()
+	rest := q.pause - now.Sub(q.left)
+	if rest <= 0 || now.Before(q.hasty) {
 		return true
 	}
 	q.waiting = true
 	q.timer.Reset(rest)
 	return false
+}
+
+// hasten makes acknowledgements leave at once for as long as they would wait otherwise: the
+// host waits for some. What takes longer to settle waits for little of its time.
+func (q *ackQueue) hasten() {
+	q.mu.Lock()
+	q.hasty = time.Now().Add(q.pause)
+	q.mu.Unlock()
+	q.poke()
 }
 
 func (q *ackQueue) poke() {

@@ -18,11 +18,13 @@ const (
 	// twice as long.
 	stallTime = 10 * time.Millisecond
 	// ledTime is how long those of one request may take together before the rest of them
-	// get goroutines of their own, and heavyTime before leaders become cautious.
-	ledTime   = 5 * quickTime
+	// get goroutines of their own.
+	ledTime = 5 * quickTime
+	// heavyTime is how long they may take before that counts: when leaders were kept for
+	// maxDebt by such requests, no more than one part in caution of the time is for them.
 	heavyTime = 10 * quickTime
-	// caution is how many times as long as that no worker is run that way afterwards.
-	caution = 100
+	maxDebt   = 5 * heavyTime
+	caution   = 50
 )
 
 // receiver queues what arrives on a stream, and starts the workers. Its goroutine, the
@@ -41,7 +43,8 @@ type receiver struct {
 	seen     uint64    // runs, when the watchdog looked last
 	watching bool
 	watchdog *time.Timer
-	cautious time.Time // until then, leaders run no workers
+	debt     time.Duration // for how long leaders were kept, less the time that has made up for it
+	owed     time.Time     // when that was
 }
 
 func newReceiver(ws *writeStream) *receiver {
@@ -96,6 +99,10 @@ func (ws *writeStream) next(req *wire.WriteRequest, start []*logger) ([]*logger,
 		return nil, streamError(err)
 	case ws.replaced():
 		return nil, &rpcError{codes.Aborted, "another Write stream has taken the place of this one"}
+	}
+	if req.Received() == 0 {
+		ws.svc.acks.hasten()
+		return start, nil
 	}
 	ws.svc.acks.requests.Add(1)
 	for b, err := range req.Batches() {
@@ -155,19 +162,33 @@ func (r *receiver) run(leader int, start []*logger, size int) bool {
 	return true
 }
 
-// beware makes leaders cautious after one was kept for so long: that is how they use a small
-// part of the time for it, whatever the driver's code does.
+// beware takes note that a leader was kept for so long. Now and then that happens to any code,
+// where others use the processor.
 func (r *receiver) beware(took time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.cautious = time.Now().Add(caution * took)
+	r.bewareLocked(took)
 }
 
-// wary tells whether a leader was kept a short time ago.
+func (r *receiver) bewareLocked(took time.Duration) {
+	now := time.Now()
+	r.debt = r.debtLocked(now) + took
+	r.owed = now
+}
+
+// debtLocked returns what is left of the debt. r.mu is held.
+func (r *receiver) debtLocked(now time.Time) time.Duration {
+	if r.debt == 0 {
+		return 0
+	}
+	return max(0, r.debt-now.Sub(r.owed)/caution)
+}
+
+// wary tells whether leaders were kept for too long: then they run no workers.
 func (r *receiver) wary() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return !r.cautious.IsZero() && time.Now().Before(r.cautious)
+	return r.debt > maxDebt && r.debtLocked(time.Now()) > maxDebt
 }
 
 // quick tells whether the worker of l, which does not run, will not keep a leader.
@@ -208,7 +229,7 @@ func (r *receiver) look() {
 	case r.working:
 		r.ws.svc.spawn(r.rest)
 		r.working, r.rest = false, nil
-		r.cautious = time.Now().Add(caution * stallTime)
+		r.bewareLocked(2 * stallTime)
 		r.leader++
 		leader := r.leader
 		r.ws.svc.tasks.Go(func() { r.lead(leader) })
@@ -219,22 +240,24 @@ func (r *receiver) look() {
 	r.watchdog.Reset(stallTime)
 }
 
-// pace tells whether a logger's code is quick enough for a leader: how often in a row it
-// was, up to a bound.
+// pace tells whether a logger's code is quick enough for a leader: how often it was, up to a
+// bound. That it was not, counts as much as several times that it was.
 type pace int8
 
 const (
 	// quickTime is how long the code may take for a batch to be called quick.
 	quickTime = 100 * time.Microsecond
 	briskPace = 4
-	slowPace  = -4
+	maxPace   = 8
+	minPace   = -4
+	slowness  = 4
 )
 
 func (p *pace) note(took time.Duration) {
 	switch {
 	case took > quickTime:
-		*p = slowPace
-	case *p < briskPace:
+		*p = max(*p-slowness, minPace)
+	case *p < maxPace:
 		*p++
 	}
 }

@@ -108,9 +108,32 @@ func TestStreamEndsWithoutLeader(t *testing.T) {
 	second.untilAcked(id, next-1)
 }
 
-// TestCautiousLeader: after code that was quick for long has kept a leader, leaders run
-// no workers for a while.
+// TestCautiousLeader: leaders that are kept for long, again and again, run no workers for a
+// while.
 func TestCautiousLeader(t *testing.T) {
+	r := newReceiver(nil)
+	for range maxDebt / heavyTime {
+		if r.wary() {
+			t.Fatalf("after %v", r.debt)
+		}
+		r.beware(heavyTime + time.Microsecond)
+	}
+	r.beware(time.Minute)
+	if !r.wary() {
+		t.Errorf("not after %v", r.debt)
+	}
+	r.owed = r.owed.Add(-2 * caution * time.Minute)
+	if r.wary() {
+		t.Errorf("%v is not forgotten", r.debt)
+	}
+	r.beware(maxDebt)
+	if r.debt > maxDebt {
+		t.Errorf("what was forgotten counts: %v", r.debt)
+	}
+}
+
+// TestKeptLeader: what keeps a leader counts.
+func TestKeptLeader(t *testing.T) {
 	s := newStoppable()
 	p := serve(t, Config{Driver: driverOf(s)})
 	id := p.open(logdriver.Info{}).Logger
@@ -125,15 +148,42 @@ func TestCautiousLeader(t *testing.T) {
 	p.svc.mu.Lock()
 	r := p.svc.stream.receiver
 	p.svc.mu.Unlock()
-	until := func() time.Time {
+	debt := func() time.Duration {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		return r.cautious
+		return r.debt
 	}
-	for want := began.Add(caution * heavyTime); until().Before(want); runtime.Gosched() {
+	for ; debt() < heavyTime; runtime.Gosched() {
 		if time.Since(began) > patience {
-			t.Fatalf("cautious until %v, the worker ran at %v", until(), began)
+			t.Fatalf("%v, the worker ran at %v", debt(), began)
 		}
+	}
+}
+
+// TestPace: one that is late now and then is quick, one that often is, is not.
+func TestPace(t *testing.T) {
+	var p pace
+	note := func(n int, took time.Duration) {
+		for range n {
+			p.note(took)
+		}
+	}
+	if note(briskPace, quickTime); !p.brisk() {
+		t.Error("not quick after some batches")
+	}
+	if note(1, 2*quickTime); p.brisk() {
+		t.Error("quick although it was not, a short time after it began to be")
+	}
+	note(maxPace, quickTime)
+	if note(1, time.Second); !p.brisk() {
+		t.Error("not quick because of a single batch")
+	}
+	if note(1, time.Second); p.brisk() {
+		t.Error("quick after two batches in a row that were not")
+	}
+	note(100, time.Second)
+	if note(briskPace-minPace, 0); !p.brisk() {
+		t.Error("never quick again")
 	}
 }
 
@@ -177,8 +227,20 @@ func TestAcksWait(t *testing.T) {
 		add func(*ackQueue)
 		due bool
 	}{
-		"a little":      {func(q *ackQueue) { q.add(l, true, 100, false) }, false},
-		"urgent":        {func(q *ackQueue) { q.add(l, true, 0, true) }, true},
+		"a little": {func(q *ackQueue) { q.add(l, true, 100, false) }, false},
+		"urgent":   {func(q *ackQueue) { q.add(l, true, 0, true) }, true},
+		"asked for": {func(q *ackQueue) {
+			q.hasten()
+			<-q.wake
+			q.take(nil)
+			q.add(l, true, 1, false)
+		}, true},
+		"asked for long ago": {func(q *ackQueue) {
+			q.hasten()
+			<-q.wake
+			q.hasty = q.hasty.Add(-q.pause)
+			q.add(l, true, 1, false)
+		}, false},
 		"many bytes":    {func(q *ackQueue) { q.add(l, true, 1, false); q.add(l, false, hurriedBytes, false) }, true},
 		"many requests": {func(q *ackQueue) { q.requests.Add(hurriedRequests); q.add(l, true, 1, false) }, true},
 		"the time":      {func(q *ackQueue) { q.left = q.left.Add(-q.pause); q.add(l, true, 1, false) }, true},

@@ -41,6 +41,9 @@ func acks() map[string]behaviour {
 				return s.SendMsg(ack(b.Logger, last(b)))
 			})
 		},
+		"ack-asked": func(d *driver) {
+			d.methods[pb.Driver_Write_FullMethodName] = func(s grpc.ServerStream) error { return whenAsked()(s) }
+		},
 		"ack-stale":   func(d *driver) { d.methods[pb.Driver_Write_FullMethodName] = stale },
 		"ack-garbage": always(raw("\x0a\x05\x08\xff\xff\xff\xff\xff\xff\xff")),
 		"ack-huge":    always(raw(make([]byte, 100<<20))),
@@ -67,6 +70,26 @@ func acks() map[string]behaviour {
 
 // lateLine begins the line that is acknowledged with all before it.
 var lateLine = []byte("line 99 ")
+
+// whenAsked acknowledges everything when the host asks for it, and nothing before.
+func whenAsked() handler {
+	unacked := map[uint64]uint64{}
+	return requests(func(s grpc.ServerStream, req *pb.WriteRequest) error {
+		for _, b := range req.Batches {
+			unacked[b.Logger] = last(b)
+		}
+		if len(req.Batches) > 0 {
+			return nil
+		}
+		for logger, seq := range unacked {
+			delete(unacked, logger)
+			if err := s.SendMsg(ack(logger, seq)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
 
 // backwards takes the acknowledgement before the last one back.
 func backwards() handler {

@@ -158,6 +158,18 @@ func unary[T any, M interface {
 
 // each serves Write by calling f for every batch that arrives.
 func each(f func(grpc.ServerStream, *pb.Batch) error) handler {
+	return requests(func(s grpc.ServerStream, req *pb.WriteRequest) error {
+		for _, b := range req.Batches {
+			if err := f(s, b); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// requests serves Write by calling f for every request that arrives.
+func requests(f func(grpc.ServerStream, *pb.WriteRequest) error) handler {
 	return func(s grpc.ServerStream) error {
 		for {
 			var req pb.WriteRequest
@@ -166,10 +178,8 @@ func each(f func(grpc.ServerStream, *pb.Batch) error) handler {
 			} else if err != nil {
 				return err
 			}
-			for _, b := range req.Batches {
-				if err := f(s, b); err != nil {
-					return err
-				}
+			if err := f(s, &req); err != nil {
+				return err
 			}
 		}
 	}

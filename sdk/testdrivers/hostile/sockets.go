@@ -44,6 +44,7 @@ func sockets() map[string]behaviour {
 		"socket-future":     answer(func(last uint64) uint64 { return last + 1000 }),
 		"socket-highest":    answer(func(uint64) uint64 { return math.MaxUint64 }),
 		"socket-late":       use(func(c net.Conn) { answerThrough(c, func(last uint64) uint64 { return last }, lateLine) }, never),
+		"socket-asked":      use(answerWhenAsked, never),
 		"socket-greeting":   func(*driver) { inherit("LPWRITE9") },
 		"socket-ungreeted":  func(*driver) { inherit("") },
 		"socket-unread":     use(func(net.Conn) {}, never),
@@ -100,6 +101,30 @@ func answerThrough(c net.Conn, seq func(last uint64) uint64, line []byte) {
 		if len(resp.Acks) > 0 {
 			err = socket.SendMsg(&resp)
 		}
+	}
+}
+
+// answerWhenAsked acknowledges everything when the host asks for it, and nothing before.
+func answerWhenAsked(c net.Conn) {
+	unacked := map[uint64]uint64{}
+	socket, err := wire.NewWriteSocket(c.(*net.UnixConn))
+	for err == nil {
+		var req wire.WriteRequest
+		if err = socket.RecvMsg(&req); err != nil {
+			break
+		}
+		for b := range req.Batches() {
+			unacked[b.Logger] = lastMessage(b).Seq
+		}
+		if req.Received() > 0 {
+			continue
+		}
+		var resp wire.WriteResponse
+		for logger, seq := range unacked {
+			resp.Acks = append(resp.Acks, wire.Ack{Logger: logger, Seq: seq})
+		}
+		clear(unacked)
+		err = socket.SendMsg(&resp)
 	}
 }
 
