@@ -46,7 +46,7 @@ func (l *logger) append(m *logdriver.Message, deadline *time.Time) error {
 			continue
 		}
 		err := l.push(m, n)
-		if !errors.Is(err, spool.ErrFull) {
+		if err == nil || !errors.Is(err, spool.ErrFull) {
 			return err
 		}
 		l.noteFull(err)

@@ -192,7 +192,7 @@ func normalize(m *logdriver.Message) {
 }
 
 func validText(s string) string {
-	if utf8.ValidString(s) {
+	if s == "stdout" || s == "stderr" || utf8.ValidString(s) { // two that nearly all have
 		return s
 	}
 	return strings.ToValidUTF8(s, "\uFFFD")

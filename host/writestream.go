@@ -44,6 +44,7 @@ func (s *session) openStream() error {
 		if err != nil {
 			return err
 		}
+		socket.SendThrough(s.proc.WriteMemory())
 		st := &socketStream{WriteSocket: socket, conn: conn, call: call, ended: make(chan struct{})}
 		context.AfterFunc(s.ctx, func() { _ = conn.Close() })
 		s.wg.Go(st.await)

@@ -65,11 +65,14 @@ type WriteSocket struct {
 
 	in     *bufio.Reader
 	length [lengthBytes]byte // received
+	place  [placeBytes]byte  // received
+	view   *SharedView       // where messages are that are received; may be nil
 
-	head  [lengthBytes]byte // sent
-	parts net.Buffers       // reused
-	rest  net.Buffers       // of parts, to be written
-	err   error             // of sending
+	memory *WriteMemory                   // for messages that are sent; may be nil
+	head   [lengthBytes + placeBytes]byte // sent
+	parts  net.Buffers                    // reused
+	rest   net.Buffers                    // of parts, to be written
+	err    error                          // of sending
 
 	raw     syscall.RawConn
 	small   []byte             // a message in one part; reused
@@ -93,6 +96,12 @@ func NewWriteSocket(conn *net.UnixConn) (*WriteSocket, error) {
 	return s, nil
 }
 
+// SendThrough makes the socket put large messages into memory, which stays the caller's.
+func (s *WriteSocket) SendThrough(memory *WriteMemory) { s.memory = memory }
+
+// ReceiveFrom makes the socket find messages in a host's memory.
+func (s *WriteSocket) ReceiveFrom(view *SharedView) { s.view = view }
+
 // SendMsg sends m as the SendMsg of a gRPC stream does. After an error the socket is
 // of no use any more, and the error is returned again.
 func (s *WriteSocket) SendMsg(m any) error {
@@ -104,23 +113,38 @@ func (s *WriteSocket) SendMsg(m any) error {
 		return err
 	}
 	defer data.Free()
-	if err := s.putHead(data.Len()); err != nil {
+	if err := checkSize(data.Len()); err != nil {
 		return err
 	}
-	s.parts = append(s.parts[:0], s.head[:])
-	for _, b := range data {
-		s.parts = append(s.parts, b.ReadOnlyData())
+	head, shared := s.share(data)
+	s.parts = append(s.parts[:0], head)
+	if !shared {
+		for _, b := range data {
+			s.parts = append(s.parts, b.ReadOnlyData())
+		}
 	}
 	s.rest = s.parts
 	return s.Finish()
 }
 
-func (s *WriteSocket) putHead(size int) error {
+func checkSize(size int) error {
 	if size > MaxMessageBytes {
 		return fmt.Errorf("message of %d bytes, limit %d", size, MaxMessageBytes)
 	}
-	binary.BigEndian.PutUint32(s.head[:], uint32(size))
 	return nil
+}
+
+// share puts a large message into the memory if there is room. It returns what to send in
+// place of the message, or in front of one that is not shared.
+func (s *WriteSocket) share(data mem.BufferSlice) (head []byte, shared bool) {
+	size := data.Len()
+	if s.memory != nil && size >= minSharedBytes {
+		if at, ok := s.memory.put(data, size); ok {
+			head = binary.BigEndian.AppendUint32(s.head[:0], uint32(size)|sharedFlag)
+			return at.appendTo(head), true
+		}
+	}
+	return binary.BigEndian.AppendUint32(s.head[:0], uint32(size)), false
 }
 
 // SendNow sends as much of m as can be sent without waiting. The rest is sent before the
@@ -132,10 +156,23 @@ func (s *WriteSocket) SendNow(m *WriteRequest) error {
 	case len(s.rest) > 0:
 		return errors.New("an earlier message has not been sent as a whole")
 	}
-	if err := s.putHead(m.Len()); err != nil {
+	if err := checkSize(m.Len()); err != nil {
 		return err
 	}
-	s.small = m.drain(append(s.small[:0], s.head[:]...))
+	if m.Len() < minSharedBytes {
+		s.small = binary.BigEndian.AppendUint32(s.small[:0], uint32(m.Len()))
+		s.small = m.drain(s.small)
+	} else {
+		data := m.marshal()
+		head, shared := s.share(data)
+		s.small = append(s.small[:0], head...)
+		for _, b := range data {
+			if !shared {
+				s.small = append(s.small, b.ReadOnlyData()...)
+			}
+		}
+		data.Free()
+	}
 	s.wrote, s.failed = 0, nil
 	err := s.raw.Write(s.attempt)
 	if s.err = cmp.Or(err, s.failed); s.err != nil {
@@ -179,15 +216,42 @@ func (s *WriteSocket) RecvMsg(m any) error {
 		return err
 	}
 	size := binary.BigEndian.Uint32(s.length[:])
+	shared := s.view != nil && size&sharedFlag != 0
+	if shared {
+		size &^= sharedFlag
+	}
 	if size > MaxMessageBytes {
 		return malformed("write socket", fmt.Errorf("message of %d bytes, limit %d", size, MaxMessageBytes))
 	}
-	data, err := s.read(int(size))
+	read := s.read
+	if shared {
+		read = s.find
+	}
+	data, err := read(int(size))
 	if err != nil {
 		return err
 	}
 	defer data.Free()
 	return s.codec.Unmarshal(data, m)
+}
+
+// find returns a message of n bytes that is in the host's memory.
+func (s *WriteSocket) find(n int) (mem.BufferSlice, error) {
+	if _, err := io.ReadFull(s.in, s.place[:]); err != nil {
+		return nil, unexpected(err)
+	}
+	b, err := s.view.message(s.place, n)
+	if err != nil {
+		return nil, malformed("write socket", err)
+	}
+	return mem.BufferSlice{b}, nil
+}
+
+func unexpected(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
 }
 
 // read reads n bytes. What is allocated ahead of them is bounded.
@@ -198,10 +262,7 @@ func (s *WriteSocket) read(n int) (data mem.BufferSlice, err error) {
 		if _, err := io.ReadFull(s.in, *buf); err != nil {
 			buffers.Put(buf)
 			data.Free()
-			if err == io.EOF {
-				err = io.ErrUnexpectedEOF
-			}
-			return nil, err
+			return nil, unexpected(err)
 		}
 		data = append(data, mem.NewBuffer(buf, &buffers))
 		n -= part

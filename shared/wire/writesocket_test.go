@@ -214,6 +214,11 @@ func TestWriteSocketOfTheDead(t *testing.T) {
 	}
 }
 
+// socketOf returns a socket through which raw comes.
+func socketOf(raw []byte) *WriteSocket {
+	return &WriteSocket{codec: NewCodec(), in: bufio.NewReaderSize(bytes.NewReader(raw), readAheadBytes)}
+}
+
 // FuzzWriteSocket: what a driver that may be hostile sends. What is received is what gRPC
 // would have made of the same messages.
 func FuzzWriteSocket(f *testing.F) {
@@ -221,7 +226,7 @@ func FuzzWriteSocket(f *testing.F) {
 	f.Add(append(append([]byte{0, 0, 0, byte(len(ack))}, ack...), 0, 0, 0, 0))
 	f.Add([]byte{0, 0, 0, 2, 0x0a, 0x00, 0xff, 0xff, 0xff, 0xff})
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		s := &WriteSocket{codec: NewCodec(), in: bufio.NewReaderSize(bytes.NewReader(raw), readAheadBytes)}
+		s := socketOf(raw)
 		for rest := raw; ; {
 			var got, want WriteResponse
 			err := s.RecvMsg(&got)

@@ -25,7 +25,7 @@ const (
 	busyDelay   = 20 * time.Millisecond
 )
 
-// inheritedFD is the number that command.inherit gets, behind imageFD.
+// inheritedFD is the number that the first of command.inherit gets, behind imageFD.
 const inheritedFD = 4
 
 // command says what to execute.
@@ -42,8 +42,8 @@ type command struct {
 	// lifeline gives the process a stdin that ends when the host ends; without
 	// it, stdin is empty.
 	lifeline bool
-	// inherit, if not nil, becomes the process's inheritedFD. spawn closes it.
-	inherit *os.File
+	// inherit is what the process gets from inheritedFD on. spawn closes it.
+	inherit []*os.File
 	// stdout and stderr get what the process prints. They are closed at its end.
 	stdout, stderr io.WriteCloser
 }
@@ -87,9 +87,7 @@ func spawn(ctx context.Context, c command) (*child, error) {
 	if p.command.box == nil {
 		p.command.box = &box{}
 	}
-	if c.inherit != nil {
-		p.own = append(p.own, c.inherit)
-	}
+	p.own = append(p.own, c.inherit...)
 	if err := p.pipes(c.lifeline); err != nil {
 		p.closeAll()
 		return nil, err
@@ -197,8 +195,8 @@ func (p *child) newCmd(traced bool) *exec.Cmd {
 	if c.Env == nil {
 		c.Env = []string{} // nil would mean the host's environment
 	}
-	if p.image.file != nil || p.command.inherit != nil {
-		c.ExtraFiles = []*os.File{p.image.file, p.command.inherit} // become imageFD and inheritedFD
+	if p.image.file != nil || len(p.command.inherit) > 0 {
+		c.ExtraFiles = append([]*os.File{p.image.file}, p.command.inherit...) // become imageFD, inheritedFD and so on
 	}
 	p.command.box.prepare(c, traced)
 	return c

@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"google.golang.org/grpc"
+
+	"github.com/logplug/logplug/shared/wire"
 )
 
 // Process is a driver that runs and is connected. Its methods may be called from
@@ -57,6 +59,15 @@ func (p *Process) WriteSocket() *net.UnixConn {
 		return nil
 	}
 	return p.socket.conn
+}
+
+// WriteMemory returns the memory for messages of the write socket, or nil if the driver does
+// not use one. It belongs to the Process as the socket does.
+func (p *Process) WriteMemory() *wire.WriteMemory {
+	if p.socket == nil {
+		return nil
+	}
+	return p.socket.memory
 }
 
 // Pid returns the number of the driver's process.

@@ -70,6 +70,7 @@ var programs = map[string]func() int{
 	},
 	"env":      func() int { return showEnv() },
 	"greeter":  func() int { return greeter(wire.WriteSocketGreeting) },
+	"sharer":   func() int { return greeter(wire.WriteMemoryGreeting) },
 	"stranger": func() int { return greeter("HELLO, HOST") },
 	"greedy":   func() int { return greedy() },
 	"sleeper":  func() int { <-time.After(10 * time.Minute); return 0 },

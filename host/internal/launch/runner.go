@@ -56,10 +56,7 @@ func (r *processRunner) Start(context.Context) error {
 	scanner := newHandshakeScanner(r.mtls, r.out.stdoutLines(), func(hs handshake, err error) {
 		found <- outcome{hs, err}
 	})
-	socket, theirs, err := newWriteSocket()
-	if err != nil {
-		r.cfg.Logger.Debug("the driver gets its messages by gRPC", "reason", err)
-	}
+	socket, theirs := offerWriteSocket(r.cfg.Logger)
 	r.socket = socket
 	c, err := spawn(r.ctx, command{
 		path: r.cfg.Path, args: r.cfg.Args, env: slices.Concat(r.cfg.Env, socket.env()), lifeline: true, inherit: theirs,

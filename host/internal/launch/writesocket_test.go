@@ -5,6 +5,7 @@ package launch
 import (
 	"crypto/sha256"
 	"io"
+	"runtime"
 	"testing"
 )
 
@@ -33,6 +34,19 @@ func TestWriteSocket(t *testing.T) {
 				t.Errorf("%d bytes and %v of a dead process", n, err)
 			}
 			awaitDone(t, p)
+		})
+	}
+}
+
+// TestWriteMemory: a process has a write memory if it has greeted so, and the system has any.
+func TestWriteMemory(t *testing.T) {
+	for mode, want := range map[string]bool{"sharer": runtime.GOOS == "linux", "greeter": false, "good": false} {
+		t.Run(mode, func(t *testing.T) {
+			cfg, _ := program(t, mode)
+			p := startProgram(t, cfg)
+			if got := p.WriteMemory() != nil; got != want {
+				t.Errorf("there is one: %t", got)
+			}
 		})
 	}
 }

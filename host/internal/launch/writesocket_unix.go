@@ -24,7 +24,7 @@ func newWriteSocket() (*writeSocket, *os.File, error) {
 	if err != nil {
 		return nil, nil, errors.Join(err, theirs.Close())
 	}
-	s := &writeSocket{conn.(*net.UnixConn)}
+	s := &writeSocket{conn: conn.(*net.UnixConn)}
 	_ = s.conn.SetWriteBuffer(writeBufferBytes) // the system may allow less
 	return s, theirs, nil
 }

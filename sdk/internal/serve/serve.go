@@ -45,10 +45,10 @@ func StartedByHost() bool { return os.Getenv(wire.MagicCookieKey) == wire.MagicC
 func Run(svc *service.Service, log *slog.Logger) int {
 	setGC()
 	p := newProcess(svc, log)
-	if conn, err := writeSocket(); err != nil {
+	if conn, view, err := writeSocket(log); err != nil {
 		log.Warn("messages come by gRPC, as there is no write socket", "error", err)
 	} else if conn != nil {
-		svc.UseWriteSocket(conn)
+		svc.UseWriteSocket(conn, view)
 	}
 	// A host that is gone must not kill the driver at its next log line.
 	signal.Ignore(syscall.SIGPIPE)

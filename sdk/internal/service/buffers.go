@@ -7,46 +7,101 @@ import (
 	"google.golang.org/grpc/mem"
 )
 
-// maxRetained is how many receive buffers may be kept at once instead of
-// copying batches out of them. A receive buffer may be far larger than the batch
-// in it, and batches may wait for long: copies keep what waits as small as the
+// maxRetained is how many requests may be kept at once instead of copying batches out of
+// them. A request may be far larger than the batch in it, or in one of few places that the
+// host shares, and batches may wait for long: copies keep what waits as small as the
 // windows promise.
 const maxRetained = 16
 
 // buffers keeps batches beyond the receiving of the next request.
 type buffers struct {
 	pool     mem.BufferPool
-	retained *atomic.Int32
+	retained *atomic.Int32 // requests
 }
 
 func newBuffers() buffers { return buffers{wire.Buffers(), new(atomic.Int32)} }
 
-// keep makes b, which arrived in req, outlive req. prompt tells that it will be
-// stored right away.
-func (k buffers) keep(req *wire.WriteRequest, b wire.Batch, prompt bool) chunk {
-	if prompt && 2*b.BodySize() >= req.Received() && k.retained.Load() < maxRetained {
-		k.retained.Add(1)
-		return chunk{batch: b, release: req.Retain(), retained: k.retained}
+// lend begins the keeping of batches that arrived in req. The caller ends it.
+func (k buffers) lend(req *wire.WriteRequest) lending { return lending{buffers: k, req: req} }
+
+// lending keeps batches of one request.
+type lending struct {
+	buffers
+	req   *wire.WriteRequest
+	lease *lease // nil while nothing is kept in the request
+}
+
+// keep makes b outlive the request. prompt tells that it will be stored right away.
+func (k *lending) keep(b wire.Batch, prompt bool) chunk {
+	if !prompt || !k.begin() {
+		return k.copy(b)
 	}
-	buf := k.pool.Get(b.BodySize())
-	return chunk{batch: b.CopyTo(*buf), buf: buf, pool: k.pool}
+	k.lease.uses.Add(1)
+	return chunk{batch: b, lease: k.lease}
+}
+
+// begin makes the request stay where it is, unless too many do.
+func (k *lending) begin() bool {
+	switch {
+	case k.lease != nil:
+		return true
+	case k.retained.Load() >= maxRetained:
+		return false
+	}
+	k.retained.Add(1)
+	k.lease = &lease{release: k.req.Retain(), retained: k.retained}
+	k.lease.uses.Store(1) // until end
+	return true
+}
+
+// end tells that nothing more of the request is kept.
+func (k *lending) end() {
+	if k.lease != nil {
+		k.lease.end()
+	}
+}
+
+// lease counts who uses a request.
+type lease struct {
+	uses     atomic.Int32
+	release  func()
+	retained *atomic.Int32
+}
+
+func (l *lease) end() {
+	if l.uses.Add(-1) == 0 {
+		l.release()
+		l.retained.Add(-1)
+	}
 }
 
 // chunk is a batch, or what is left of it, with the memory that it lies in.
 type chunk struct {
 	batch wire.Batch
+	lease *lease  // of the request, if it lies there
+	buf   *[]byte // a copy
+	pool  mem.BufferPool
+}
 
-	release  func() // of a receive buffer
-	retained *atomic.Int32
-	buf      *[]byte // a copy
-	pool     mem.BufferPool
+func (k buffers) copy(b wire.Batch) chunk {
+	buf := k.pool.Get(b.BodySize())
+	return chunk{batch: b.CopyTo(*buf), buf: buf, pool: k.pool}
+}
+
+// detach copies c out of its request: it is going to wait.
+func (k buffers) detach(c *chunk) {
+	if c.lease == nil {
+		return
+	}
+	copied := k.copy(c.batch)
+	c.free()
+	*c = copied
 }
 
 // free gives the memory back.
 func (c *chunk) free() {
-	if c.release != nil {
-		c.release()
-		c.retained.Add(-1)
+	if c.lease != nil {
+		c.lease.end()
 	}
 	if c.buf != nil {
 		c.pool.Put(c.buf)

@@ -105,10 +105,12 @@ func (ws *writeStream) next(req *wire.WriteRequest, start []*logger) ([]*logger,
 		return start, nil
 	}
 	ws.svc.acks.requests.Add(1)
+	lending := ws.svc.buffers.lend(req)
+	defer lending.end()
 	for b, err := range req.Batches() {
 		var l *logger
 		if err == nil {
-			l, err = ws.svc.receive(req, b)
+			l, err = ws.svc.receive(&lending, b)
 		}
 		if err != nil {
 			ws.svc.spawn(start)

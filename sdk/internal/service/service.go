@@ -75,8 +75,9 @@ type Service struct {
 	loggers  map[uint64]*logger
 	lastID   uint64
 	draining bool
-	stream   *writeStream  // the newest one
-	socket   *net.UnixConn // for a stream; nil if there is none, or once it is used
+	stream   *writeStream     // the newest one
+	socket   *net.UnixConn    // for a stream; nil if there is none, or once it is used
+	view     *wire.SharedView // where messages of it may be; nil if there is none
 }
 
 // New returns a service without loggers. DrainAll and Wait end it.

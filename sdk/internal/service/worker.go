@@ -100,10 +100,18 @@ func (w *worker) idleLocked() {
 
 // holdLocked puts back what the driver does not want to settle yet.
 func (w *worker) holdLocked() {
+	w.detach()
 	w.queue = append(w.queue, w.chunks...)
 	clear(w.chunks)
 	w.chunks = w.chunks[:0]
 	w.held = time.AfterFunc(holdTime, w.logger.holdEnded)
+}
+
+// detach copies what is going to wait out of receive buffers.
+func (w *worker) detach() {
+	for i := range w.chunks {
+		w.svc.buffers.detach(&w.chunks[i])
+	}
 }
 
 // holdEnded offers held messages again although no other has come.
@@ -229,6 +237,7 @@ func (w *worker) retryLater(err error) {
 		w.backoff = w.svc.backoff.start()
 	}
 	w.shrink()
+	w.detach()
 	hurry := w.logger.hurry
 	if w.hurried {
 		hurry = nil

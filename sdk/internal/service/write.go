@@ -48,7 +48,7 @@ func (s *Service) Write(st grpc.BidiStreamingServer[pb.WriteRequest, pb.WriteRes
 	if !wire.UsesWriteSocket(st.Context()) {
 		return s.write(st)
 	}
-	conn := s.takeWriteSocket()
+	conn, view := s.takeWriteSocket()
 	if conn == nil {
 		return s.status(&rpcError{codes.FailedPrecondition, "there is no write socket, or an earlier stream has used it"})
 	}
@@ -59,6 +59,7 @@ func (s *Service) Write(st grpc.BidiStreamingServer[pb.WriteRequest, pb.WriteRes
 	if err != nil {
 		return s.status(err)
 	}
+	socket.ReceiveFrom(view)
 	return s.write(socketStream{socket, st.Context()})
 }
 
@@ -72,19 +73,20 @@ type socketStream struct {
 func (s socketStream) Context() context.Context { return s.ctx }
 
 // UseWriteSocket makes conn, which is the service's from now on, the socket of the
-// stream for which the host wants one.
-func (s *Service) UseWriteSocket(conn *net.UnixConn) {
+// stream for which the host wants one. view is where messages may be that come through
+// it, or nil.
+func (s *Service) UseWriteSocket(conn *net.UnixConn, view *wire.SharedView) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.socket = conn
+	s.socket, s.view = conn, view
 }
 
-func (s *Service) takeWriteSocket() *net.UnixConn {
+func (s *Service) takeWriteSocket() (*net.UnixConn, *wire.SharedView) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	conn := s.socket
 	s.socket = nil
-	return conn
+	return conn, s.view
 }
 
 func (s *Service) write(st stream) error {
@@ -183,7 +185,7 @@ func codeOf(err error) codes.Code {
 var errWindow = errors.New("window exceeded")
 
 // receive queues one batch. It returns its logger if the caller is to run the worker.
-func (s *Service) receive(req *wire.WriteRequest, b wire.Batch) (*logger, error) {
+func (s *Service) receive(in *lending, b wire.Batch) (*logger, error) {
 	if b.Count == 0 {
 		return nil, nil
 	}
@@ -199,7 +201,7 @@ func (s *Service) receive(req *wire.WriteRequest, b wire.Batch) (*logger, error)
 		s.log.Debug("ignored messages for a logger that is not open", "logger", b.Logger, "messages", b.Count)
 		return nil, nil
 	}
-	run, err := l.receive(req, b)
+	run, err := l.receive(in, b)
 	if !run {
 		return nil, err
 	}
@@ -207,7 +209,7 @@ func (s *Service) receive(req *wire.WriteRequest, b wire.Batch) (*logger, error)
 }
 
 // receive queues b. It returns true if the caller is to run the worker.
-func (l *logger) receive(req *wire.WriteRequest, b wire.Batch) (run bool, err error) {
+func (l *logger) receive(in *lending, b wire.Batch) (run bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closing {
@@ -228,7 +230,7 @@ func (l *logger) receive(req *wire.WriteRequest, b wire.Batch) (run bool, err er
 	prompt := l.blocked == ""
 	l.received = b.FirstSeq + uint64(b.Count) - 1
 	l.bytes += b.Size
-	l.queue = append(l.queue, l.svc.buffers.keep(req, b, prompt))
+	l.queue = append(l.queue, in.keep(b, prompt))
 	l.light = l.bytes <= lightBytes
 	return l.beginLocked(), nil
 }

@@ -25,7 +25,7 @@ type behaviour func(*driver)
 func behaviours() map[string]behaviour {
 	all := map[string]behaviour{"honest": func(*driver) {}}
 	for _, group := range []map[string]behaviour{
-		starts(), outputs(), connections(), acks(), writes(), sockets(), opens(), reads(), describes(), calls(), answers(),
+		starts(), outputs(), connections(), acks(), writes(), sockets(), memories(), opens(), reads(), describes(), calls(), answers(),
 	} {
 		maps.Copy(all, group)
 	}

@@ -1,0 +1,304 @@
+package wire
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/logplug/logplug/shared/logdriver"
+	"golang.org/x/sys/unix"
+)
+
+// sharing returns both ends of a write socket with a memory.
+func sharing(t testing.TB) (out, in *WriteSocket, memory *WriteMemory) {
+	t.Helper()
+	ours, theirs := unixPair(t)
+	out, in = newWriteSocket(t, ours), newWriteSocket(t, theirs)
+	memory, file, err := NewWriteMemory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = memory.Close() })
+	view, err := MapWriteMemory(int(file.Fd()))
+	if err := errors.Join(err, file.Close()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Munmap(view.data) })
+	out.SendThrough(memory)
+	in.ReceiveFrom(view)
+	return out, in, memory
+}
+
+// used returns how many messages were put into the memory, and how many of them are not free.
+func (m *WriteMemory) used() (puts, taken int) {
+	for i := range m.slots {
+		puts += int(m.slots[i].ticket)
+		if word32(m.data, i*wordStride).Load() != m.slots[i].ticket {
+			taken++
+		}
+	}
+	return puts, taken
+}
+
+// TestWriteMemory sends messages of all sizes, of which the large ones go through the memory.
+func TestWriteMemory(t *testing.T) {
+	out, in, memory := sharing(t)
+	var want []string
+	large := 0
+	for i := range 200 {
+		size := []int{0, 100, minSharedBytes - 50, minSharedBytes, 100 << 10, 319 << 10, 400 << 10, logdriver.MaxLineBytes}[i%8]
+		want = append(want, strings.Repeat(string(rune('a'+i%26)), size))
+		if size >= minSharedBytes {
+			large++
+		}
+	}
+	sent := make(chan error, 1)
+	go func() {
+		for i, line := range want {
+			req := requestOf(uint64(i+1), line)
+			send := func() error { return out.SendMsg(req) }
+			if i%3 == 0 && !out.Unfinished() {
+				send = func() error { return out.SendNow(req) }
+			}
+			if err := send(); err != nil {
+				sent <- err
+				return
+			}
+		}
+		sent <- out.Finish()
+	}()
+	got, err := receiveLines(in, len(want))
+	if err := errors.Join(err, <-sent); err != nil {
+		t.Fatal(err)
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Fatalf("message %d has %d bytes, sent were %d", i+1, len(got[i]), len(want[i]))
+		}
+	}
+	if puts, taken := memory.used(); puts == 0 || puts > large || taken != 0 {
+		t.Errorf("%d of %d large messages went through the memory, %d are still there", puts, large, taken)
+	}
+}
+
+// TestWriteMemoryIsFull: where nothing is free, messages follow their length, and they stay in
+// order; what is free again is used again.
+func TestWriteMemoryIsFull(t *testing.T) {
+	out, in, memory := sharing(t)
+	line := strings.Repeat("x", 2*minSharedBytes)
+	var kept []*WriteRequest
+	send := func() {
+		t.Helper()
+		seq := uint64(len(kept) + 1)
+		if err := out.SendMsg(requestOf(seq, line)); err != nil {
+			t.Fatal(err)
+		}
+		req := new(WriteRequest)
+		if err := in.RecvMsg(req); err != nil {
+			t.Fatal(err)
+		}
+		for b, err := range req.Batches() {
+			if err != nil || b.FirstSeq != seq || b.Count != 1 {
+				t.Fatalf("batch %+v, expected one with message %d: %v", b, seq, err)
+			}
+		}
+		kept = append(kept, req)
+	}
+	const slots = requestSlots + lineSlots
+	for range slots + 3 {
+		send()
+	}
+	if puts, taken := memory.used(); puts != slots || taken != slots {
+		t.Fatalf("%d messages in %d slots, %d taken", puts, slots, taken)
+	}
+	kept[2].Free()
+	send()
+	if puts, taken := memory.used(); puts != slots+1 || taken != slots {
+		t.Errorf("%d messages in %d slots, %d taken, after one was freed", puts, slots, taken)
+	}
+	for _, req := range kept {
+		req.Free()
+	}
+	if _, taken := memory.used(); taken != 0 {
+		t.Errorf("%d slots are taken after all were freed", taken)
+	}
+	send()
+	kept[len(kept)-1].Free()
+	if memory.slots[0].ticket != 2 {
+		t.Errorf("the first slot, which is free, was used %d times", memory.slots[0].ticket)
+	}
+}
+
+// TestWriteMemoryIsClosed: messages go on without it.
+func TestWriteMemoryIsClosed(t *testing.T) {
+	out, in, memory := sharing(t)
+	for range 2 {
+		if err := memory.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	line := strings.Repeat("x", minSharedBytes)
+	if err := out.SendMsg(requestOf(1, line)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := receiveLines(in, 1); err != nil || got[0] != line {
+		t.Errorf("%d lines: %v", len(got), err)
+	}
+	if err := (*WriteMemory)(nil).Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestWriteMemoryIsSealed: a driver cannot make the host's mapping one of nothing, nor a large
+// one.
+func TestWriteMemoryIsSealed(t *testing.T) {
+	memory, file, err := NewWriteMemory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer memory.Close()
+	defer file.Close()
+	for _, size := range []int64{0, 2 * WriteMemoryBytes} {
+		if err := file.Truncate(size); !errors.Is(err, unix.EPERM) {
+			t.Errorf("to %d bytes: %v", size, err)
+		}
+	}
+	if _, err := unix.FcntlInt(file.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_WRITE); !errors.Is(err, unix.EPERM) {
+		t.Errorf("another seal: %v", err)
+	}
+}
+
+func TestMapWriteMemoryRefuses(t *testing.T) {
+	sealed := func(size int64) int {
+		fd, err := memfd("test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = unix.Close(fd) })
+		if err := unix.Ftruncate(fd, size); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, writeMemorySeals); err != nil {
+			t.Fatal(err)
+		}
+		return fd
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	unsealed, err := memfd("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(unsealed)
+	for name, fd := range map[string]int{
+		"a closed one": 1 << 20, "another file": int(null.Fd()), "one that may shrink": unsealed,
+		"an empty one": sealed(0), "a huge one": sealed(maxSharedBytes + 1),
+	} {
+		if view, err := MapWriteMemory(fd); err == nil {
+			t.Errorf("%s was mapped: %d bytes", name, len(view.data))
+		}
+	}
+}
+
+// TestPlacesThatAreNone: what a host says of messages outside of the memory is malformed.
+func TestPlacesThatAreNone(t *testing.T) {
+	const all = 64 << 10
+	for name, c := range map[string]struct{ size, offset, word uint32 }{
+		"behind the end":    {minSharedBytes, all, 0},
+		"across the end":    {minSharedBytes, all - minSharedBytes + 1, 0},
+		"far away":          {minSharedBytes, 1<<32 - 1, 0},
+		"too large":         {MaxMessageBytes + 1, 0, 0},
+		"a word behind":     {minSharedBytes, 0, all},
+		"a word across":     {minSharedBytes, 0, all - 2},
+		"a word far away":   {minSharedBytes, 0, 1<<32 - 4},
+		"a word in between": {minSharedBytes, 0, 6},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ours, theirs := unixPair(t)
+			in := newWriteSocket(t, theirs)
+			in.ReceiveFrom(&SharedView{make([]byte, all)})
+			sent := binary.BigEndian.AppendUint32(nil, c.size|sharedFlag)
+			sent = binary.BigEndian.AppendUint32(sent, c.offset)
+			sent = binary.BigEndian.AppendUint32(sent, c.word)
+			if _, err := ours.Write(append(sent, 0, 0, 0, 1)); err != nil {
+				t.Fatal(err)
+			}
+			if err := in.RecvMsg(new(WriteRequest)); !errors.Is(err, ErrMalformed) {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestPlaceIsCut: the host has gone in the middle of telling a place.
+func TestPlaceIsCut(t *testing.T) {
+	ours, theirs := unixPair(t)
+	in := newWriteSocket(t, theirs)
+	in.ReceiveFrom(&SharedView{make([]byte, 4096)})
+	if _, err := ours.Write([]byte{0x80, 0, 0, 1, 0, 0, 0, 0}); err != nil {
+		t.Fatal(err)
+	}
+	if err := ours.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := in.RecvMsg(new(WriteRequest)); err == nil || errors.Is(err, ErrMalformed) {
+		t.Error(err)
+	}
+}
+
+// TestSmallSharedMessage: a host may share messages that buffers are not pooled for.
+func TestSmallSharedMessage(t *testing.T) {
+	ours, theirs := unixPair(t)
+	in := newWriteSocket(t, theirs)
+	data := make([]byte, 4096)
+	in.ReceiveFrom(&SharedView{data})
+	message := requestOf(1, "a line").marshal().Materialize()
+	copy(data[100:], message)
+	sent := binary.BigEndian.AppendUint32(nil, uint32(len(message))|sharedFlag)
+	sent = place{offset: 100, word: 8, ticket: 77}.appendTo(sent)
+	if _, err := ours.Write(sent); err != nil {
+		t.Fatal(err)
+	}
+	got, err := receiveLines(in, 1)
+	if err != nil || got[0] != "a line" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if n := word32(data, 8).Load(); n != 77 {
+		t.Errorf("the word is %d", n)
+	}
+}
+
+// FuzzWriteMemory: what a host that may be broken sends, and has in the memory.
+func FuzzWriteMemory(f *testing.F) {
+	message := requestOf(1, "a line").marshal().Materialize()
+	f.Add(place{offset: 8, word: 4, ticket: 1}.appendTo(binary.BigEndian.AppendUint32(nil, uint32(len(message))|sharedFlag)), append(make([]byte, 8), message...))
+	f.Add([]byte{0x80, 0, 0, 9, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 1, 0, 0, 0, 0}, make([]byte, 100))
+	f.Fuzz(func(t *testing.T, raw, memory []byte) {
+		view := &SharedView{make([]byte, (len(memory)+7)&^7)} // as a mapping, it is aligned
+		copy(view.data, memory)
+		s := socketOf(raw)
+		s.ReceiveFrom(view)
+		var (
+			req WriteRequest
+			dec Decoder
+		)
+		defer req.Free()
+		for s.RecvMsg(&req) == nil {
+			for b, err := range req.Batches() {
+				for ok := err == nil; ok; {
+					var m logdriver.Message
+					if ok, err = b.Next(&dec, &m); err != nil {
+						break
+					}
+					_ = fmt.Sprint(m.Seq)
+				}
+			}
+		}
+	})
+}
