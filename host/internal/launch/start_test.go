@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -247,6 +248,9 @@ func TestEnvironmentIsComplete(t *testing.T) {
 	want := []string{
 		"GOMAXPROCS", wire.MagicCookieKey, fileEnv, modeEnv,
 		"PLUGIN_MAX_PORT", "PLUGIN_MIN_PORT", wire.EnvProtocolVersions, wire.EnvSocketDir, wire.EnvWriteSocket,
+	}
+	if runtime.GOOS == "linux" {
+		want = append(want, wire.EnvWriteMemory)
 	}
 	slices.Sort(want)
 	if !slices.Equal(names, want) {
