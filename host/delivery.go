@@ -91,7 +91,10 @@ func (l *logger) takeInto(s *session, w *wire.WriteRequest, limit int) (more boo
 		l.queued = false // the rest of the window is too small for the next message
 		s.hasten()
 	}
-	if l.suspect.limit > 0 {
+	if n > 0 && l.asked.session == s && l.asked.last == l.queue.Last() {
+		l.hasten() // it was asked for what had not been sent
+	}
+	if l.suspect.limit > 0 || l.inflight >= l.window {
 		s.hasten() // nothing follows before it is settled
 	}
 	return l.queued, nil

@@ -118,6 +118,7 @@ var hostileCases = []hostileCase{
 	{name: "socket-fails", open: anything, flush: anything, read: anything, describe: anything, close: anything, reason: "no more streams"},
 	{name: "socket-garbage", open: anything, flush: anything, read: anything, describe: anything, close: anything, reason: "malformed"},
 	{name: "socket-length", open: anything, flush: anything, read: anything, describe: anything, close: anything, reason: "message of 4294967295 bytes, limit"},
+	{name: "socket-shared", open: anything, flush: anything, read: anything, describe: anything, close: anything, reason: "message of 2147483653 bytes, limit"},
 	{name: "socket-cut", stalls: true, flush: "acknowledge", read: anything, describe: anything, close: "not delivered", reason: "has not acknowledged a message", check: untilRestart},
 	{name: "socket-acks", heavy: true, open: anything, flush: anything, read: anything, describe: anything, close: anything, reason: "acknowledgements in one response"},
 	{name: "socket-empty", heavy: true, stalls: true, flush: "acknowledge", read: anything, describe: anything, close: "not delivered", reason: "has not acknowledged a message", check: untilRestart},
@@ -125,9 +126,9 @@ var hostileCases = []hostileCase{
 
 	{name: "memory-honest"},
 	{name: "memory-kept"},
-	// These harm the messages that are on their way to themselves.
-	{name: "memory-scribbled", log: anything, flush: anything, read: anything, describe: anything, close: anything},
-	{name: "memory-holes", log: anything, flush: anything, read: anything, describe: anything, close: anything},
+	{name: "memory-scribbled"},
+	{name: "memory-holes"},
+	{name: "memory-tickets", heavy: true, stalls: true, flush: "acknowledge", read: anything, describe: anything, close: "not delivered", reason: "has not acknowledged a message", check: untilRestart},
 	{name: "memory-resized"},
 
 	{name: "open-hangs", open: "deadline"},

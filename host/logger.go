@@ -95,6 +95,7 @@ type logger struct {
 	pressing bool // has told it that much is waiting
 	paused   bool // nothing more is sent to this process
 	suspect  suspicion
+	asked    asked
 
 	used atomic.Uint64 // when it was in use, for linger.use
 

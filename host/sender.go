@@ -87,7 +87,9 @@ func (s *session) sendLone() bool {
 		return false
 	}
 	var wait time.Duration
-	q.ready, wait = s.takeReady(q.ready[:0], true)
+	if q.ready, wait = s.takeReady(q.ready[:0], true); len(q.ready) == 0 {
+		return wait == 0 // the sender was faster
+	}
 	left := q.ready[:0]
 	for _, l := range q.ready {
 		if l.fill(s, &q.req, max(0, maxLoneBytes-q.req.Len())) {

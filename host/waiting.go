@@ -56,12 +56,26 @@ func (l *logger) awaitAcked(ctx context.Context, ok func() bool) error {
 	})
 }
 
+// asked is for what a logger has asked for acknowledgements last: it does so again when
+// something has changed.
+type asked struct {
+	session           *session
+	acked, sent, last uint64
+}
+
 // hasten makes the driver acknowledge soon what it has got: somebody waits for that. Of a
 // long queue it acknowledges one window after the other, soon enough. It is called with l.mu.
 func (l *logger) hasten() {
-	if l.session != nil && (l.inflight > 0 || l.queued) && l.queue.Bytes() <= l.window {
-		l.session.hasten()
+	waits := l.inflight > 0 || l.queued
+	if l.session == nil || !waits || l.queue.Bytes() > l.window && !l.paused {
+		return
 	}
+	now := asked{l.session, l.queue.Acked(), l.queue.Sent(), l.queue.Last()}
+	if now == l.asked {
+		return
+	}
+	l.asked = now
+	l.session.hasten()
 }
 
 // settled tells whether nothing up to last is in the spool, and nothing was given up

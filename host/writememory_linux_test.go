@@ -32,7 +32,7 @@ func TestMessagesLieInSharedMemory(t *testing.T) {
 // nevertheless.
 func TestMemoryThatIsKept(t *testing.T) {
 	dir, _ := hostileDrivers(t)
-	for _, name := range []string{"memory-honest", "memory-kept", "memory-resized"} {
+	for _, name := range []string{"memory-honest", "memory-kept", "memory-scribbled", "memory-holes", "memory-resized"} {
 		t.Run(name, func(t *testing.T) {
 			h := newHost(t, func(c *host.Config) { c.PluginDirs = []string{dir} })
 			l := open(t, h, "hostile-"+name, logdriver.Info{ContainerName: "victim"})

@@ -38,7 +38,8 @@ type BatchLogger interface {
 	// LogBatch stores msgs, at least one, in order. It returns nil once the
 	// sink holds all of them. Neither the slice nor the messages belong to the
 	// logger: both, and the bytes of each Line, are reused as soon as LogBatch
-	// returns.
+	// returns. These bytes must not be changed: they may lie in memory that the driver's
+	// process can only read, where a write ends it.
 	//
 	// After an error the whole batch is offered again, with messages
 	// that arrived meanwhile; a *BatchError says how many messages

@@ -3,15 +3,15 @@ package wire
 import (
 	"encoding/binary"
 	"fmt"
+	"runtime/debug"
 	"sync"
-	"sync/atomic"
-	"unsafe"
 
 	"google.golang.org/grpc/mem"
 )
 
 // Write memory is what a host shares with a driver beside the write socket: a large message
-// lies there instead of following its length, so that no system call copies it.
+// lies there instead of following its length, so that no system call copies it. A driver can
+// read it and nothing else.
 const (
 	// EnvWriteMemory has the number of its descriptor in decimal.
 	EnvWriteMemory = "LOGPLUG_WRITE_MEMORY"
@@ -20,64 +20,66 @@ const (
 )
 
 const (
-	// sharedFlag in a length tells that the message is in the write memory.
+	// sharedFlag in a length tells a driver that the message is in the write memory, and
+	// the host that there is no message: the rest is the ticket of one that the driver
+	// needs no more.
 	sharedFlag = 1 << 31
-	// placeBytes is the size of what tells where: the offset of the message, that of a word
-	// in the memory, and the number to store there when the message is not needed any more.
-	placeBytes = 12
+	// placeBytes is the size of what tells where: the offset of the message, and its ticket.
+	placeBytes = 8
 	// minSharedBytes is the size from which messages are put into the memory.
 	minSharedBytes = 4 << 10
-)
-
-// The host's layout: a page with a word a slot, which only the driver writes, in cache lines of
-// their own, and the slots. Those for requests with many messages come first, and of them
-// the first that is free is used, so that few stay in use and in the processors' caches.
-const (
-	wordsBytes = 4 << 10
-	wordStride = 64
-
-	requestSlots     = 16
-	requestSlotBytes = 320 << 10
-	lineSlots        = 2 // for single lines of the largest size
-	lineSlotBytes    = 2 << 20
-
-	// WriteMemoryBytes is the size of a host's write memory. What was never used takes none.
-	WriteMemoryBytes = wordsBytes + requestSlots*requestSlotBytes + lineSlots*lineSlotBytes
-
 	// maxSharedBytes is the most that a driver maps.
 	maxSharedBytes = 256 << 20
+	// owedTickets is how many tickets a driver gives back without a response to go with.
+	owedTickets = 4
+)
+
+// The host's layout: slots for requests, then those for single lines of the largest size. The
+// first that is free is used, so that few stay in use and in the processors' caches.
+const (
+	requestSlots     = 16
+	requestSlotBytes = 320 << 10
+	lineSlots        = 2
+	lineSlotBytes    = 2 << 20
+	// slotBits is how much of a ticket is the number of the slot.
+	slotBits = 5
+
+	// WriteMemoryBytes is the size of a host's write memory. What was never used takes none.
+	WriteMemoryBytes = requestSlots*requestSlotBytes + lineSlots*lineSlotBytes
 )
 
 // WriteMemory is the host's side of a write memory.
 type WriteMemory struct {
 	unmap func([]byte) error
 
-	mu    sync.Mutex
-	data  []byte // nil when it is closed
-	slots [requestSlots + lineSlots]slot
+	mu     sync.Mutex
+	data   []byte // nil when it is closed
+	broken bool   // the system has no memory for it
+	slots  [requestSlots + lineSlots]slot
 }
 
-// slot is room for one message. It is free when the driver has stored ticket in its word.
+// slot is room for one message.
 type slot struct {
 	offset, size int
-	ticket       uint32
+	ticket       uint32 // of the last message
+	taken        bool   // the driver has not given that back
 }
 
 // place tells a driver where a message is.
 type place struct {
-	offset, word int
-	ticket       uint32
+	offset int
+	ticket uint32
 }
 
 func newWriteMemory(data []byte, unmap func([]byte) error) *WriteMemory {
 	m := &WriteMemory{data: data, unmap: unmap}
-	offset := wordsBytes
+	offset := 0
 	for i := range m.slots {
 		size := requestSlotBytes
 		if i >= requestSlots {
 			size = lineSlotBytes
 		}
-		m.slots[i] = slot{offset: offset, size: size}
+		m.slots[i] = slot{offset: offset, size: size, ticket: uint32(i)}
 		offset += size
 	}
 	return m
@@ -87,23 +89,50 @@ func newWriteMemory(data []byte, unmap func([]byte) error) *WriteMemory {
 func (m *WriteMemory) put(parts mem.BufferSlice, size int) (p place, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.data == nil {
+	if m.data == nil || m.broken {
 		return p, false
 	}
 	for i := range m.slots {
 		s := &m.slots[i]
-		word := i * wordStride
-		if size > s.size || word32(m.data, word).Load() != s.ticket {
+		if s.taken || size > s.size {
 			continue
 		}
-		s.ticket++
-		to := m.data[s.offset : s.offset+s.size]
-		for _, b := range parts {
-			to = to[copy(to, b.ReadOnlyData()):]
+		if !fill(m.data[s.offset:s.offset+s.size], parts) {
+			m.broken = true
+			return p, false
 		}
-		return place{offset: s.offset, word: word, ticket: s.ticket}, true
+		s.taken = true
+		s.ticket = (s.ticket + 1<<slotBits) &^ sharedFlag
+		return place{s.offset, s.ticket}, true
 	}
 	return p, false
+}
+
+// fill copies parts to the front of dst. It returns false where the system has no memory.
+func fill(dst []byte, parts mem.BufferSlice) (ok bool) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			if _, fault := r.(interface{ Addr() uintptr }); !fault {
+				panic(r)
+			}
+			ok = false
+		}
+	}()
+	for _, b := range parts {
+		dst = dst[copy(dst, b.ReadOnlyData()):]
+	}
+	return true
+}
+
+// giveBack takes note that the driver needs the message with a ticket no more. What is no such
+// ticket means nothing.
+func (m *WriteMemory) giveBack(ticket uint32) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if i := int(ticket & (1<<slotBits - 1)); i < len(m.slots) && m.slots[i].ticket == ticket {
+		m.slots[i].taken = false
+	}
 }
 
 // Close lets go of the memory. Messages are sent without it from then on. It does nothing for
@@ -122,32 +151,52 @@ func (m *WriteMemory) Close() error {
 	return m.unmap(data)
 }
 
-// word32 returns the word at an offset that is a multiple of 4.
-func word32(data []byte, offset int) *atomic.Uint32 {
-	return (*atomic.Uint32)(unsafe.Pointer(&data[offset : offset+4][0]))
-}
-
 func (p place) appendTo(dst []byte) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, uint32(p.offset))
-	dst = binary.BigEndian.AppendUint32(dst, uint32(p.word))
 	return binary.BigEndian.AppendUint32(dst, p.ticket)
 }
 
 // SharedView is a driver's side of a write memory. It is never unmapped: messages
-// in it may be in use until the process ends.
-type SharedView struct{ data []byte }
+// in it may be in use until the process ends. The methods of nil are those of a driver
+// that has none.
+type SharedView struct {
+	data []byte
+
+	mu      sync.Mutex
+	tickets []uint32 // to give back
+	owed    func()   // called when they are to be given back soon
+}
+
+// OnOwed makes f be called when tickets are to be given back although there may be no
+// response to go with.
+func (v *SharedView) OnOwed(f func()) {
+	if v == nil {
+		return
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.owed = f
+}
+
+// Owes tells whether tickets are to be given back although there may be no response to go
+// with.
+func (v *SharedView) Owes() bool {
+	if v == nil {
+		return false
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return len(v.tickets) >= owedTickets
+}
 
 // message returns the message of so many bytes at a place of which the host tells. To free
-// it lets the host use the place again.
+// it gives its ticket back, with the next response.
 func (v *SharedView) message(at [placeBytes]byte, size int) (mem.Buffer, error) {
 	offset := uint64(binary.BigEndian.Uint32(at[:]))
-	word := uint64(binary.BigEndian.Uint32(at[4:]))
-	all := uint64(len(v.data))
-	if offset+uint64(size) > all || word+4 > all || word%4 != 0 {
-		return nil, fmt.Errorf("a message of %d bytes at %d, with a word at %d, in a write memory of %d", size, offset, word, all)
+	if offset+uint64(size) > uint64(len(v.data)) {
+		return nil, fmt.Errorf("a message of %d bytes at %d in a write memory of %d", size, offset, len(v.data))
 	}
-	r := &sharedMessage{word: word32(v.data, int(word)), ticket: binary.BigEndian.Uint32(at[8:])}
-	r.data = v.data[offset:][:size:size]
+	r := &sharedMessage{view: v, data: v.data[offset:][:size:size], ticket: binary.BigEndian.Uint32(at[4:])}
 	if mem.IsBelowBufferPoolingThreshold(size) {
 		defer r.Put(nil)
 		return mem.SliceBuffer(append([]byte(nil), r.data...)), nil
@@ -157,8 +206,8 @@ func (v *SharedView) message(at [placeBytes]byte, size int) (mem.Buffer, error) 
 
 // sharedMessage is a message in a write memory, and the pool that it returns to.
 type sharedMessage struct {
+	view   *SharedView
 	data   []byte
-	word   *atomic.Uint32
 	ticket uint32
 }
 
@@ -166,4 +215,30 @@ type sharedMessage struct {
 func (r *sharedMessage) Get(n int) *[]byte { return buffers.Get(n) }
 
 // Put implements mem.BufferPool.
-func (r *sharedMessage) Put(*[]byte) { r.word.Store(r.ticket) }
+func (r *sharedMessage) Put(*[]byte) {
+	v := r.view
+	v.mu.Lock()
+	v.tickets = append(v.tickets, r.ticket)
+	owed := v.owed
+	if len(v.tickets) != owedTickets {
+		owed = nil
+	}
+	v.mu.Unlock()
+	if owed != nil {
+		owed()
+	}
+}
+
+// appendTickets appends the tickets that are to be given back, as lengths, to dst.
+func (v *SharedView) appendTickets(dst []byte) []byte {
+	if v == nil {
+		return dst
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, t := range v.tickets {
+		dst = binary.BigEndian.AppendUint32(dst, t|sharedFlag)
+	}
+	v.tickets = v.tickets[:0]
+	return dst
+}

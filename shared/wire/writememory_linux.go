@@ -8,10 +8,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const writeMemorySeals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
+// The seals keep all that reads and writes the memory from failing: its size stays as it is, and
+// drivers cannot change it, nor take its pages away.
+const (
+	sizeSeals        = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW
+	writeMemorySeals = sizeSeals | unix.F_SEAL_SEAL | futureWriteSeal
+	// futureWriteSeal is F_SEAL_FUTURE_WRITE of fcntl(2): only mappings that there are
+	// already can be written to.
+	futureWriteSeal = 0x10
+)
 
 // NewWriteMemory returns memory to share with a driver, and the file through which a
-// driver gets it. The driver cannot change its size, so that no access fails.
+// driver gets it. It fails on Linux before 5.1, which cannot make that safe.
 func NewWriteMemory() (*WriteMemory, *os.File, error) {
 	fd, err := memfd("logplug-write-memory")
 	if err != nil {
@@ -34,19 +42,19 @@ func memfd(name string) (int, error) {
 	return fd, err
 }
 
+// mapSealed maps the file for writing, which nobody else can then.
 func mapSealed(fd int) ([]byte, error) {
 	if err := unix.Ftruncate(fd, WriteMemoryBytes); err != nil {
 		return nil, os.NewSyscallError("ftruncate", err)
 	}
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, writeMemorySeals); err != nil {
-		return nil, os.NewSyscallError("fcntl F_ADD_SEALS", err)
+	data, err := unix.Mmap(fd, 0, WriteMemoryBytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, os.NewSyscallError("mmap", err)
 	}
-	return mapShared(fd, WriteMemoryBytes)
-}
-
-func mapShared(fd, size int) ([]byte, error) {
-	data, err := unix.Mmap(fd, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
-	return data, os.NewSyscallError("mmap", err)
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, writeMemorySeals); err != nil {
+		return nil, errors.Join(os.NewSyscallError("fcntl F_ADD_SEALS", err), unix.Munmap(data))
+	}
+	return data, nil
 }
 
 // MapWriteMemory maps the memory that a host shares through a descriptor, which stays the
@@ -57,7 +65,7 @@ func MapWriteMemory(fd int) (*SharedView, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("fcntl F_GET_SEALS", err)
 	}
-	if seals&unix.F_SEAL_SHRINK == 0 {
+	if seals&sizeSeals != sizeSeals {
 		return nil, errors.New("its size is not sealed")
 	}
 	var st unix.Stat_t
@@ -67,9 +75,9 @@ func MapWriteMemory(fd int) (*SharedView, error) {
 	if st.Size <= 0 || st.Size > maxSharedBytes {
 		return nil, fmt.Errorf("%d bytes, limit %d", st.Size, maxSharedBytes)
 	}
-	data, err := mapShared(fd, int(st.Size))
+	data, err := unix.Mmap(fd, 0, int(st.Size), unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
-		return nil, err
+		return nil, os.NewSyscallError("mmap", err)
 	}
-	return &SharedView{data}, nil
+	return &SharedView{data: data}, nil
 }

@@ -32,15 +32,29 @@ func sharing(t testing.TB) (out, in *WriteSocket, memory *WriteMemory) {
 	return out, in, memory
 }
 
-// used returns how many messages were put into the memory, and how many of them are not free.
+// used returns how many messages were put into the memory, and how many of them the driver has
+// not given back.
 func (m *WriteMemory) used() (puts, taken int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	for i := range m.slots {
-		puts += int(m.slots[i].ticket)
-		if word32(m.data, i*wordStride).Load() != m.slots[i].ticket {
+		puts += int(m.slots[i].ticket >> slotBits)
+		if m.slots[i].taken {
 			taken++
 		}
 	}
 	return puts, taken
+}
+
+// giveBack sends what in owes, and has out receive it.
+func giveBack(t *testing.T, in, out *WriteSocket) {
+	t.Helper()
+	if err := in.SendMsg(new(WriteResponse)); err != nil {
+		t.Fatal(err)
+	}
+	if err := out.RecvMsg(new(WriteResponse)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestWriteMemory sends messages of all sizes, of which the large ones go through the memory.
@@ -79,6 +93,7 @@ func TestWriteMemory(t *testing.T) {
 			t.Fatalf("message %d has %d bytes, sent were %d", i+1, len(got[i]), len(want[i]))
 		}
 	}
+	giveBack(t, in, out)
 	if puts, taken := memory.used(); puts == 0 || puts > large || taken != 0 {
 		t.Errorf("%d of %d large messages went through the memory, %d are still there", puts, large, taken)
 	}
@@ -115,6 +130,7 @@ func TestWriteMemoryIsFull(t *testing.T) {
 		t.Fatalf("%d messages in %d slots, %d taken", puts, slots, taken)
 	}
 	kept[2].Free()
+	giveBack(t, in, out)
 	send()
 	if puts, taken := memory.used(); puts != slots+1 || taken != slots {
 		t.Errorf("%d messages in %d slots, %d taken, after one was freed", puts, slots, taken)
@@ -122,13 +138,14 @@ func TestWriteMemoryIsFull(t *testing.T) {
 	for _, req := range kept {
 		req.Free()
 	}
+	giveBack(t, in, out)
 	if _, taken := memory.used(); taken != 0 {
 		t.Errorf("%d slots are taken after all were freed", taken)
 	}
 	send()
 	kept[len(kept)-1].Free()
-	if memory.slots[0].ticket != 2 {
-		t.Errorf("the first slot, which is free, was used %d times", memory.slots[0].ticket)
+	if n := memory.slots[0].ticket >> slotBits; n != 2 {
+		t.Errorf("the first slot, which is free, was used %d times", n)
 	}
 }
 
@@ -152,8 +169,7 @@ func TestWriteMemoryIsClosed(t *testing.T) {
 	}
 }
 
-// TestWriteMemoryIsSealed: a driver cannot make the host's mapping one of nothing, nor a large
-// one.
+// TestWriteMemoryIsSealed: a driver can read the memory, and nothing else.
 func TestWriteMemoryIsSealed(t *testing.T) {
 	memory, file, err := NewWriteMemory()
 	if err != nil {
@@ -161,13 +177,99 @@ func TestWriteMemoryIsSealed(t *testing.T) {
 	}
 	defer memory.Close()
 	defer file.Close()
-	for _, size := range []int64{0, 2 * WriteMemoryBytes} {
-		if err := file.Truncate(size); !errors.Is(err, unix.EPERM) {
-			t.Errorf("to %d bytes: %v", size, err)
+	fd := int(file.Fd())
+	for name, try := range map[string]func() error{
+		"cut":     func() error { return unix.Ftruncate(fd, 0) },
+		"grown":   func() error { return unix.Ftruncate(fd, 2*WriteMemoryBytes) },
+		"written": func() error { _, err := unix.Pwrite(fd, []byte("x"), 0); return err },
+		"punched": func() error { return unix.Fallocate(fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 0, 4096) },
+		"sealed":  func() error { _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_WRITE); return err },
+		"writable": func() error {
+			_, err := unix.Mmap(fd, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+			return err
+		},
+	} {
+		if err := try(); !errors.Is(err, unix.EPERM) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := unix.FcntlInt(file.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_WRITE); !errors.Is(err, unix.EPERM) {
-		t.Errorf("another seal: %v", err)
+}
+
+// TestMemoryThatFaults: where the system has no memory, messages follow their length.
+func TestMemoryThatFaults(t *testing.T) {
+	out, in, memory := sharing(t)
+	fd, err := memfd("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	beyond, err := unix.Mmap(fd, 0, WriteMemoryBytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Munmap(beyond)
+	good := memory.data
+	memory.data = beyond // of a file without a page
+	line := strings.Repeat("x", minSharedBytes)
+	for seq := uint64(1); seq <= 2; seq++ {
+		if err := out.SendMsg(requestOf(seq, line)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := receiveLines(in, 2); err != nil || got[1] != line {
+		t.Errorf("%d lines: %v", len(got), err)
+	}
+	memory.data = good
+}
+
+// TestTicketsThatAreNone: what a driver gives back without having it changes nothing.
+func TestTicketsThatAreNone(t *testing.T) {
+	out, in, memory := sharing(t)
+	line := strings.Repeat("x", minSharedBytes)
+	if err := out.SendMsg(requestOf(1, line)); err != nil {
+		t.Fatal(err)
+	}
+	req := new(WriteRequest)
+	if err := in.RecvMsg(req); err != nil {
+		t.Fatal(err)
+	}
+	for _, ticket := range []uint32{0, 31, 1, 1<<slotBits + 1, 2 << slotBits, sharedFlag - 1} {
+		memory.giveBack(ticket)
+	}
+	if _, taken := memory.used(); taken != 1 {
+		t.Errorf("%d slots are taken", taken)
+	}
+	req.Free()
+	giveBack(t, in, out)
+	if _, taken := memory.used(); taken != 0 {
+		t.Errorf("%d slots are taken after all were given back", taken)
+	}
+}
+
+// TestTicketsAreOwed: a driver is told when it is to give back without a response.
+func TestTicketsAreOwed(t *testing.T) {
+	out, in, memory := sharing(t)
+	told := 0
+	in.view.OnOwed(func() { told++ })
+	for seq := range uint64(owedTickets) {
+		if told > 0 || in.view.Owes() {
+			t.Fatalf("told after %d messages", seq)
+		}
+		if err := out.SendMsg(requestOf(seq+1, strings.Repeat("x", minSharedBytes))); err != nil {
+			t.Fatal(err)
+		}
+		req := new(WriteRequest)
+		if err := in.RecvMsg(req); err != nil {
+			t.Fatal(err)
+		}
+		req.Free()
+	}
+	if told != 1 || !in.view.Owes() {
+		t.Errorf("told %d times", told)
+	}
+	giveBack(t, in, out)
+	if _, taken := memory.used(); taken != 0 || in.view.Owes() {
+		t.Errorf("%d slots are taken after all were given back", taken)
 	}
 }
 
@@ -209,23 +311,18 @@ func TestMapWriteMemoryRefuses(t *testing.T) {
 // TestPlacesThatAreNone: what a host says of messages outside of the memory is malformed.
 func TestPlacesThatAreNone(t *testing.T) {
 	const all = 64 << 10
-	for name, c := range map[string]struct{ size, offset, word uint32 }{
-		"behind the end":    {minSharedBytes, all, 0},
-		"across the end":    {minSharedBytes, all - minSharedBytes + 1, 0},
-		"far away":          {minSharedBytes, 1<<32 - 1, 0},
-		"too large":         {MaxMessageBytes + 1, 0, 0},
-		"a word behind":     {minSharedBytes, 0, all},
-		"a word across":     {minSharedBytes, 0, all - 2},
-		"a word far away":   {minSharedBytes, 0, 1<<32 - 4},
-		"a word in between": {minSharedBytes, 0, 6},
+	for name, c := range map[string]struct{ size, offset uint32 }{
+		"behind the end": {minSharedBytes, all},
+		"across the end": {minSharedBytes, all - minSharedBytes + 1},
+		"far away":       {minSharedBytes, 1<<32 - 1},
+		"too large":      {MaxMessageBytes + 1, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ours, theirs := unixPair(t)
 			in := newWriteSocket(t, theirs)
-			in.ReceiveFrom(&SharedView{make([]byte, all)})
+			in.ReceiveFrom(&SharedView{data: make([]byte, all)})
 			sent := binary.BigEndian.AppendUint32(nil, c.size|sharedFlag)
 			sent = binary.BigEndian.AppendUint32(sent, c.offset)
-			sent = binary.BigEndian.AppendUint32(sent, c.word)
 			if _, err := ours.Write(append(sent, 0, 0, 0, 1)); err != nil {
 				t.Fatal(err)
 			}
@@ -240,8 +337,8 @@ func TestPlacesThatAreNone(t *testing.T) {
 func TestPlaceIsCut(t *testing.T) {
 	ours, theirs := unixPair(t)
 	in := newWriteSocket(t, theirs)
-	in.ReceiveFrom(&SharedView{make([]byte, 4096)})
-	if _, err := ours.Write([]byte{0x80, 0, 0, 1, 0, 0, 0, 0}); err != nil {
+	in.ReceiveFrom(&SharedView{data: make([]byte, 4096)})
+	if _, err := ours.Write([]byte{0x80, 0, 0, 1, 0, 0}); err != nil {
 		t.Fatal(err)
 	}
 	if err := ours.Close(); err != nil {
@@ -256,12 +353,12 @@ func TestPlaceIsCut(t *testing.T) {
 func TestSmallSharedMessage(t *testing.T) {
 	ours, theirs := unixPair(t)
 	in := newWriteSocket(t, theirs)
-	data := make([]byte, 4096)
-	in.ReceiveFrom(&SharedView{data})
+	view := &SharedView{data: make([]byte, 4096)}
+	in.ReceiveFrom(view)
 	message := requestOf(1, "a line").marshal().Materialize()
-	copy(data[100:], message)
+	copy(view.data[100:], message)
 	sent := binary.BigEndian.AppendUint32(nil, uint32(len(message))|sharedFlag)
-	sent = place{offset: 100, word: 8, ticket: 77}.appendTo(sent)
+	sent = place{offset: 100, ticket: 77}.appendTo(sent)
 	if _, err := ours.Write(sent); err != nil {
 		t.Fatal(err)
 	}
@@ -269,19 +366,18 @@ func TestSmallSharedMessage(t *testing.T) {
 	if err != nil || got[0] != "a line" {
 		t.Errorf("%q, %v", got, err)
 	}
-	if n := word32(data, 8).Load(); n != 77 {
-		t.Errorf("the word is %d", n)
+	if tickets := view.tickets; len(tickets) != 1 || tickets[0] != 77 {
+		t.Errorf("to give back: %d", tickets)
 	}
 }
 
 // FuzzWriteMemory: what a host that may be broken sends, and has in the memory.
 func FuzzWriteMemory(f *testing.F) {
 	message := requestOf(1, "a line").marshal().Materialize()
-	f.Add(place{offset: 8, word: 4, ticket: 1}.appendTo(binary.BigEndian.AppendUint32(nil, uint32(len(message))|sharedFlag)), append(make([]byte, 8), message...))
-	f.Add([]byte{0x80, 0, 0, 9, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 1, 0, 0, 0, 0}, make([]byte, 100))
+	f.Add(place{offset: 8, ticket: 1}.appendTo(binary.BigEndian.AppendUint32(nil, uint32(len(message))|sharedFlag)), append(make([]byte, 8), message...))
+	f.Add([]byte{0x80, 0, 0, 9, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 1}, make([]byte, 100))
 	f.Fuzz(func(t *testing.T, raw, memory []byte) {
-		view := &SharedView{make([]byte, (len(memory)+7)&^7)} // as a mapping, it is aligned
-		copy(view.data, memory)
+		view := &SharedView{data: memory}
 		s := socketOf(raw)
 		s.ReceiveFrom(view)
 		var (

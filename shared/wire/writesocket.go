@@ -68,11 +68,12 @@ type WriteSocket struct {
 	place  [placeBytes]byte  // received
 	view   *SharedView       // where messages are that are received; may be nil
 
-	memory *WriteMemory                   // for messages that are sent; may be nil
-	head   [lengthBytes + placeBytes]byte // sent
-	parts  net.Buffers                    // reused
-	rest   net.Buffers                    // of parts, to be written
-	err    error                          // of sending
+	memory  *WriteMemory                   // for messages that are sent; may be nil
+	tickets []byte                         // sent
+	head    [lengthBytes + placeBytes]byte // sent
+	parts   net.Buffers                    // reused
+	rest    net.Buffers                    // of parts, to be written
+	err     error                          // of sending
 
 	raw     syscall.RawConn
 	small   []byte             // a message in one part; reused
@@ -117,7 +118,8 @@ func (s *WriteSocket) SendMsg(m any) error {
 		return err
 	}
 	head, shared := s.share(data)
-	s.parts = append(s.parts[:0], head)
+	s.tickets = s.view.appendTickets(s.tickets[:0])
+	s.parts = append(s.parts[:0], s.tickets, head)
 	if !shared {
 		for _, b := range data {
 			s.parts = append(s.parts, b.ReadOnlyData())
@@ -212,10 +214,14 @@ func (s *WriteSocket) Finish() error {
 // RecvMsg receives the next message into m. It returns io.EOF if the other side has
 // ended between two messages, and an error that wraps ErrMalformed for what is none.
 func (s *WriteSocket) RecvMsg(m any) error {
-	if _, err := io.ReadFull(s.in, s.length[:]); err != nil {
+	size, err := s.receiveLength()
+	for s.memory != nil && err == nil && size&sharedFlag != 0 {
+		s.memory.giveBack(size &^ sharedFlag)
+		size, err = s.receiveLength()
+	}
+	if err != nil {
 		return err
 	}
-	size := binary.BigEndian.Uint32(s.length[:])
 	shared := s.view != nil && size&sharedFlag != 0
 	if shared {
 		size &^= sharedFlag
@@ -233,6 +239,11 @@ func (s *WriteSocket) RecvMsg(m any) error {
 	}
 	defer data.Free()
 	return s.codec.Unmarshal(data, m)
+}
+
+func (s *WriteSocket) receiveLength() (uint32, error) {
+	_, err := io.ReadFull(s.in, s.length[:])
+	return binary.BigEndian.Uint32(s.length[:]), err
 }
 
 // find returns a message of n bytes that is in the host's memory.

@@ -225,6 +225,7 @@ func FuzzWriteSocket(f *testing.F) {
 	ack := (&WriteResponse{Acks: []Ack{{Logger: 1, Seq: 2, Failures: []Failure{{Seq: 2, Reason: "no"}}}}}).marshal().Materialize()
 	f.Add(append(append([]byte{0, 0, 0, byte(len(ack))}, ack...), 0, 0, 0, 0))
 	f.Add([]byte{0, 0, 0, 2, 0x0a, 0x00, 0xff, 0xff, 0xff, 0xff})
+	f.Add([]byte{0x80, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 1})
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		s := socketOf(raw)
 		for rest := raw; ; {

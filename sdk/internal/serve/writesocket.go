@@ -15,15 +15,15 @@ import (
 // writeSocket returns the socket that the host has left to the process, nil if there is
 // none, and tells the host that it is used; and so for the memory that belongs to it.
 func writeSocket(log *slog.Logger) (*net.UnixConn, *wire.SharedView, error) {
+	view, merr := writeMemory()
 	conn, err := inheritedSocket()
 	if conn == nil || err != nil {
 		return nil, nil, err
 	}
-	greeting := wire.WriteMemoryGreeting
-	view, err := writeMemory()
-	if err != nil {
-		log.Warn("all messages come through the write socket, as there is no write memory", "error", err)
+	if merr != nil {
+		log.Warn("all messages come through the write socket, as there is no write memory", "error", merr)
 	}
+	greeting := wire.WriteMemoryGreeting
 	if view == nil {
 		greeting = wire.WriteSocketGreeting
 	}

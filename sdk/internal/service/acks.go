@@ -94,7 +94,7 @@ func (q *ackQueue) due() bool {
 }
 
 // hasten makes acknowledgements leave at once for as long as they would wait otherwise: the
-// host waits for some. What takes longer to settle waits for little of its time.
+// host waits for some. What takes longer to settle waits no longer than that again.
 func (q *ackQueue) hasten() {
 	q.mu.Lock()
 	q.hasty = time.Now().Add(q.pause)

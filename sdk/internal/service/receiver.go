@@ -72,6 +72,8 @@ func (r *receiver) lead(leader int) {
 	defer req.Free()
 	for {
 		start, err = r.ws.next(&req, start[:0])
+		size := req.Received()
+		req.Free() // what is kept of it has its own hold
 		switch {
 		case errors.Is(err, io.EOF):
 			r.end <- nil
@@ -80,7 +82,7 @@ func (r *receiver) lead(leader int) {
 			r.end <- err
 			return
 		}
-		if !r.run(leader, start, req.Received()) {
+		if !r.run(leader, start, size) {
 			return
 		}
 		clear(start)
@@ -174,7 +176,8 @@ func (r *receiver) beware(took time.Duration) {
 
 func (r *receiver) bewareLocked(took time.Duration) {
 	now := time.Now()
-	r.debt = r.debtLocked(now) + took
+	// Not more than a worker takes until the watchdog sees to it: a process may stand still.
+	r.debt = min(r.debtLocked(now)+min(took, 2*stallTime), 2*stallTime)
 	r.owed = now
 }
 

@@ -35,6 +35,7 @@ type writeStream struct {
 	flush chan chan<- struct{} // asks for what is due to be sent before the answer
 
 	receiver *receiver
+	view     *wire.SharedView
 
 	endOnce sync.Once
 	loggers []*logger // the sender's, reused
@@ -79,6 +80,7 @@ func (s *Service) UseWriteSocket(conn *net.UnixConn, view *wire.SharedView) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.socket, s.view = conn, view
+	view.OnOwed(s.acks.poke)
 }
 
 func (s *Service) takeWriteSocket() (*net.UnixConn, *wire.SharedView) {
@@ -114,7 +116,7 @@ func (s *Service) attach(st stream) *writeStream {
 	ws.receiver = newReceiver(ws)
 	s.mu.Lock()
 	old := s.stream
-	s.stream = ws
+	s.stream, ws.view = ws, s.view
 	s.mu.Unlock()
 	if old != nil {
 		old.end()
@@ -246,12 +248,22 @@ func (ws *writeStream) sendDirty() error {
 	for {
 		ws.loggers = ws.svc.acks.take(ws.loggers[:0])
 		if len(ws.loggers) == 0 {
-			return nil
+			return ws.giveBack()
 		}
 		if err := ws.sendAcksOf(ws.loggers); err != nil {
 			return err
 		}
 	}
+}
+
+// giveBack gives memory back to the host that it may need before there is something to
+// acknowledge.
+func (ws *writeStream) giveBack() error {
+	if !ws.view.Owes() {
+		return nil
+	}
+	ws.resp.Acks = ws.resp.Acks[:0]
+	return ws.SendMsg(&ws.resp)
 }
 
 func (ws *writeStream) sendAcksOf(loggers []*logger) error {

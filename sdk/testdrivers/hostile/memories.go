@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net"
 	"os"
@@ -33,12 +34,23 @@ func memories() map[string]behaviour {
 		req.Free()
 		return req
 	}
+	// freeAfter misbehaves before it frees.
+	freeAfter := func(f func(memory int)) behaviour {
+		return use(func(fd int, req *wire.WriteRequest) *wire.WriteRequest { f(fd); return free(req) })
+	}
 	return map[string]behaviour{
-		"memory-honest":    use(func(_ int, req *wire.WriteRequest) *wire.WriteRequest { return free(req) }),
+		"memory-honest":    freeAfter(func(int) {}),
 		"memory-kept":      use(func(int, *wire.WriteRequest) *wire.WriteRequest { return new(wire.WriteRequest) }),
-		"memory-scribbled": use(func(fd int, req *wire.WriteRequest) *wire.WriteRequest { scribble(fd); return free(req) }),
-		"memory-holes":     use(func(fd int, req *wire.WriteRequest) *wire.WriteRequest { punch(fd); return free(req) }),
-		"memory-resized":   use(func(fd int, req *wire.WriteRequest) *wire.WriteRequest { resize(fd); return free(req) }),
+		"memory-scribbled": freeAfter(scribble),
+		"memory-holes":     freeAfter(punch),
+		"memory-resized":   freeAfter(resize),
+		"memory-tickets": func(d *driver) {
+			conn := inherit(wire.WriteMemoryGreeting)
+			d.methods[pb.Driver_Write_FullMethodName] = func(s grpc.ServerStream) error {
+				go giveBackAll(conn)
+				return never(s)
+			}
+		},
 	}
 }
 
@@ -66,6 +78,20 @@ func answerShared(c net.Conn, view *wire.SharedView, after func(*wire.WriteReque
 		}
 		req = after(req)
 		if len(resp.Acks) > 0 && socket.SendMsg(&resp) != nil {
+			return
+		}
+	}
+}
+
+// giveBackAll gives back every ticket there is, again and again.
+func giveBackAll(c net.Conn) {
+	for ticket := uint32(0); ; {
+		var b []byte
+		for range 4096 {
+			b = binary.BigEndian.AppendUint32(b, ticket|1<<31)
+			ticket++
+		}
+		if _, err := c.Write(b); err != nil {
 			return
 		}
 	}

@@ -7,12 +7,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// scribble overwrites all of the memory, the host's words included.
+// scribble tries to overwrite all of the memory.
 func scribble(fd int) {
 	_, _ = unix.Pwrite(fd, bytes.Repeat([]byte{0xff}, wire.WriteMemoryBytes), 0)
+	if data, err := unix.Mmap(fd, 0, wire.WriteMemoryBytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err == nil {
+		clear(data)
+		_ = unix.Munmap(data)
+	}
 }
 
-// punch takes the memory's pages away.
+// punch tries to take the memory's pages away.
 func punch(fd int) {
 	_ = unix.Fallocate(fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 0, wire.WriteMemoryBytes)
 }

@@ -53,6 +53,7 @@ func sockets() map[string]behaviour {
 		"socket-fails":      use(func(net.Conn) {}, func(grpc.ServerStream) error { return status.Error(codes.ResourceExhausted, "no more streams") }),
 		"socket-garbage":    send(text("\x00\x00\x00\x0a\x0a\x05\x08\xff\xff\xff\xff\xff\xff\xff")),
 		"socket-length":     send(text("\xff\xff\xff\xffabc")),
+		"socket-shared":     send(text("\x80\x00\x00\x05\x00\x00\x00\x00\x00\x00\x00\x01")),
 		"socket-cut":        send(text("\x00\x7f\xff\xffabc")),
 		"socket-acks":       send(func() []byte { return framed(bytes.Repeat([]byte("\x0a\x00"), 4<<20-100)) }),
 		"socket-empty":      use(func(c net.Conn) { _, _ = io.Copy(c, endless{}) }, never),
