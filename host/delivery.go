@@ -214,6 +214,7 @@ func (l *logger) attach(s *session, o opened) bool {
 	l.counts.resent += l.queue.Sending()
 	l.queue.Rewind()
 	l.session, l.id, l.window, l.inflight, l.queued, l.pressing, l.paused = s, o.id, o.window, 0, false, false, false
+	l.asked = asked{} // which holds the session before
 	if l.overflow.drop == dropOldest {
 		l.window = min(l.window, l.overflow.bytes/2) // what is on its way cannot be dropped
 	}

@@ -170,6 +170,10 @@ func fanDirect(j *job, n int, file string) (*fan, error) {
 	}, nil
 }
 
+func fanDirectLatency(_ context.Context, j *job, file string) (*fan, error) {
+	return fanDirect(j, latencyLoggers, file)
+}
+
 func fanBare(ctx context.Context, j *job, file string) (*fan, error) {
 	p, err := startBare(ctx, j, file)
 	if err != nil {
@@ -231,7 +235,7 @@ func trickleScenario() *scenario {
 func latencyScenario() *scenario {
 	return &scenario{
 		name: "latency", rows: []int{10},
-		contenders: []contender{{ours, ourLatency}, {fifo, fifoLatency}, {bare, bareLatency}, {socket, directLatency}},
+		contenders: []contender{{ours, ourLatency}, {fifo, fifoLatency}, {bare, latencyOf(fanBare)}, {socket, latencyOf(fanDirectLatency)}},
 		judge: func(m *measured) []verdict {
 			return []verdict{
 				m.against(10, "latency at 10,000 messages/s over 100 loggers, p50", p50, ours, fifo, 2, true),
@@ -283,22 +287,16 @@ func latenciesIn(files ...string) (sample, error) {
 	return latencies(all)
 }
 
-func directLatency(_ context.Context, j *job) (sample, error) {
-	file := filepath.Join(j.Scratch, "latencies")
-	f, err := fanDirect(j, latencyLoggers, file)
-	if err != nil {
-		return nil, err
+// latencyOf measures the latencies of a fan whose receiver writes them to a file.
+func latencyOf(open func(ctx context.Context, j *job, file string) (*fan, error)) func(context.Context, *job) (sample, error) {
+	return func(ctx context.Context, j *job) (sample, error) {
+		file := filepath.Join(j.Scratch, "latencies")
+		f, err := open(ctx, j, file)
+		if err != nil {
+			return nil, err
+		}
+		return f.latencies(j, file)
 	}
-	return f.latencies(j, file)
-}
-
-func bareLatency(ctx context.Context, j *job) (sample, error) {
-	file := filepath.Join(j.Scratch, "latencies")
-	f, err := fanBare(ctx, j, file)
-	if err != nil {
-		return nil, err
-	}
-	return f.latencies(j, file)
 }
 
 // latencies measures those that the receiver writes to a file at its end.

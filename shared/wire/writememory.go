@@ -48,6 +48,8 @@ const (
 	WriteMemoryBytes = requestSlots*requestSlotBytes + lineSlots*lineSlotBytes
 )
 
+var _ [1<<slotBits - requestSlots - lineSlots]slot // tickets have room for the number of every slot
+
 // WriteMemory is the host's side of a write memory.
 type WriteMemory struct {
 	unmap func([]byte) error

@@ -7,13 +7,13 @@ import (
 	"os"
 	"strconv"
 
+	pb "github.com/logplug/logplug/shared/proto/logplug/v1"
 	"github.com/logplug/logplug/shared/wire"
 	"google.golang.org/grpc"
-
-	pb "github.com/logplug/logplug/shared/proto/logplug/v1"
 )
 
-// memories misbehave with the write memory, and answer all messages nevertheless.
+// memories misbehave with the write memory. All but memory-tickets, which answers nothing,
+// acknowledge their messages nevertheless.
 func memories() map[string]behaviour {
 	// use has the driver call f for what it has received, before it answers.
 	use := func(f func(memory int, req *wire.WriteRequest) *wire.WriteRequest) behaviour {
