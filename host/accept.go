@@ -13,27 +13,52 @@ import (
 // accept puts m into the spool, which is not committed. m stays the caller's. deadline is
 // that of all waiting together in one call of Log, once that has begun.
 func (l *logger) accept(m *logdriver.Message, deadline *time.Time) error {
+	n := wire.Measure(m)
 	l.mu.Lock()
-	if err := l.append(m, deadline); err != nil {
-		l.mu.Unlock()
-		l.driver.host.spool.full.tell()
-		return err
+	if !l.appendQuickly(m, n) {
+		if err := l.append(m, n, deadline); err != nil {
+			l.mu.Unlock()
+			l.driver.host.spool.full.tell()
+			return err
+		}
 	}
-	s, pressed := l.schedule(), l.press()
+	var (
+		ready *session
+		much  func()
+	)
+	if !l.queued {
+		ready = l.schedule()
+	}
+	if l.unsent() >= l.pressed+pressBytes {
+		much = l.press()
+	}
 	l.mu.Unlock()
-	if s != nil {
-		s.dispatch(l)
+	if ready != nil {
+		ready.dispatch(l)
 	}
-	if pressed != nil {
-		pressed.hurry()
+	if much != nil {
+		much()
 	}
 	return nil
 }
 
-// append adds m to the queue, making or awaiting room. It is called with l.mu.
-func (l *logger) append(m *logdriver.Message, deadline *time.Time) error {
-	n := wire.Measure(m)
+// appendQuickly is append where nothing stands in the way, which it does not find out if that takes
+// long. It is called with l.mu.
+func (l *logger) appendQuickly(m *logdriver.Message, n wire.Measured) (ok bool) {
 	size := n.Size()
+	if l.closing || l.gap.messages > 0 || !l.claim.covers(size) || !l.fits(size) || !l.queue.AppendQuickly(m, n) {
+		return false
+	}
+	l.claim.messages--
+	l.claim.bytes -= int64(size)
+	l.counts.accepted.add(1, size)
+	return true
+}
+
+// append adds m to the queue, making or awaiting room. It is called with l.mu.
+func (l *logger) append(m *logdriver.Message, n wire.Measured, deadline *time.Time) error {
+	size := n.Size()
+	l.heavy = size > heavyBytes
 	for {
 		if l.closing {
 			return logdriver.ErrClosed
@@ -95,14 +120,12 @@ func (l *logger) tellGap() error {
 	return err
 }
 
-func (l *logger) hasRoom(size int) bool {
-	c := &l.driver.host.cfg.Spool
-	if l.queue.Count() >= uint64(c.LoggerMessages) {
-		return false
-	}
+func (l *logger) hasRoom(size int) bool { return l.fits(size) && l.hasRoomFor(size) }
+
+// fits tells whether l may take one more message as far as its own bounds are concerned.
+func (l *logger) fits(size int) bool {
 	// A small buffer takes a large message when it is empty.
-	return (l.queue.Bytes()+size <= l.overflow.bytes || l.queue.Count() == 0) &&
-		l.hasRoomFor(size)
+	return l.queue.Count() < l.maxMessages && (l.queue.Bytes()+size <= l.overflow.bytes || l.queue.Count() == 0)
 }
 
 // makeRoom does what the logger's policy says where there is no room for size

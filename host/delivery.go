@@ -10,28 +10,46 @@ import (
 	"github.com/logplug/logplug/shared/wire"
 )
 
-// pressBytes is how much may wait for the sender before it is told to hurry.
-const pressBytes = 64 << 10
+const (
+	// pressBytes is how much may wait before the goroutine that logs sends it: as many blocks
+	// as fit into a request, but for the last one, to which it still adds.
+	pressBytes = maxFrameBytes - wire.BlockBytes
+	// heavyBytes is the size above which messages are left to the sender: it is they that take
+	// time, and not to wake it.
+	heavyBytes = 64 << 10
+)
 
-// press returns the session to hurry when much has come to wait for its sender.
-// It is called with l.mu.
-func (l *logger) press() *session {
-	if l.pressing || !l.queued || l.queue.Bytes()-l.inflight < pressBytes {
+// press returns what sends when much has come to wait for that. It is called with l.mu.
+func (l *logger) press() func() {
+	l.pressed = l.unsent()
+	switch {
+	case l.session == nil:
 		return nil
+	case l.heavy:
+		return l.session.hurry
 	}
-	l.pressing = true
-	return l.session
+	return l.session.dispatchMuch
+}
+
+func (l *logger) unsent() int {
+	return l.queue.Bytes() - l.inflight
 }
 
 // schedule returns the session to hand l to with enqueue, or nil if there is
 // nothing to send now. It is called with l.mu.
 func (l *logger) schedule() *session {
-	if l.session == nil || l.paused || l.queued || l.inflight >= l.window || !l.queue.Unsent() ||
+	if l.session == nil || l.paused || l.queued || l.crowded() || !l.queue.Unsent() ||
 		l.suspect.limit > 0 && l.inflight > 0 {
 		return nil
 	}
 	l.queued = true
 	return l.session
+}
+
+// crowded tells whether the rest of the window is too small to be used.
+func (l *logger) crowded() bool {
+	room := l.window - l.inflight
+	return room <= 0 || room < l.window/4 && l.queue.Bytes()-l.inflight > room
 }
 
 // fill moves messages into w, up to limit bytes, for the sender of s. It reports
@@ -61,7 +79,7 @@ func (l *logger) takeInto(s *session, w *wire.WriteRequest, limit int) (more boo
 	if l.session != s {
 		return false, nil
 	}
-	l.pressing = false
+	defer func() { l.pressed = 0 }()
 	if l.paused || l.suspect.limit > 0 && (l.inflight > 0 || !s.mayProbe(l)) {
 		l.queued = false
 		return false, nil
@@ -86,7 +104,7 @@ func (l *logger) takeInto(s *session, w *wire.WriteRequest, limit int) (more boo
 		l.blocked.set(err.Error())
 		return false, err
 	}
-	l.queued = l.queue.Unsent() && l.inflight < l.window
+	l.queued = l.queue.Unsent() && !l.crowded()
 	if n == 0 && l.queued && w.Len() == 0 {
 		l.queued = false // the rest of the window is too small for the next message
 		s.hasten()
@@ -94,7 +112,7 @@ func (l *logger) takeInto(s *session, w *wire.WriteRequest, limit int) (more boo
 	if n > 0 && l.asked.session == s && l.asked.last == l.queue.Last() {
 		l.hasten() // it was asked for what had not been sent
 	}
-	if l.suspect.limit > 0 || l.inflight >= l.window {
+	if l.suspect.limit > 0 || l.crowded() {
 		s.hasten() // nothing follows before it is settled
 	}
 	return l.queued, nil
@@ -134,14 +152,18 @@ func (l *logger) settle(s *session, a *wire.Ack) error {
 	// A part may reach beyond the suspects: what is left of it is no probe, and more may
 	// follow it at any time.
 	probed := l.inflight == 0 || acquitted
-	next := l.schedule()
+	next, heavy := l.schedule(), l.heavy
 	l.notify()
 	l.mu.Unlock()
 	if probed {
 		s.endProbe(l)
 	}
-	if next != nil {
+	switch {
+	case next == nil:
+	case heavy:
 		next.enqueue(l)
+	default:
+		next.enqueueSettled(l)
 	}
 	if n := len(failures); n > 0 {
 		l.driver.log.Error("driver rejected messages", "logger", l.label(), "messages", n,
@@ -213,8 +235,9 @@ func (l *logger) attach(s *session, o opened) bool {
 	}
 	l.counts.resent += l.queue.Sending()
 	l.queue.Rewind()
-	l.session, l.id, l.window, l.inflight, l.queued, l.pressing, l.paused = s, o.id, o.window, 0, false, false, false
+	l.session, l.id, l.window, l.inflight, l.queued, l.pressed, l.paused = s, o.id, o.window, 0, false, 0, false
 	l.asked = asked{} // which holds the session before
+	l.driver.host.spool.share(l.queue, s.proc.WriteMemory())
 	if l.overflow.drop == dropOldest {
 		l.window = min(l.window, l.overflow.bytes/2) // what is on its way cannot be dropped
 	}

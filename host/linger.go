@@ -21,6 +21,10 @@ const (
 	manyLoggers = 200
 	// lingerPerLogger is how long messages then wait, for each logger in use.
 	lingerPerLogger = 4 * time.Microsecond
+	// busyTime is how long a full request makes messages wait for others that fill the next, and
+	// restTime how long they do at most.
+	busyTime = time.Millisecond
+	restTime = 300 * time.Microsecond
 	// usePeriod is the time in which a logger has to log to be in use.
 	usePeriod = 100 * time.Millisecond
 )
@@ -28,14 +32,17 @@ const (
 // linger decides when messages leave that do not fill a request. The stream
 // clocks itself: what comes while the driver owes few answers leaves at once, and
 // what comes later leaves with its next answer, as one request. Where a great many
-// loggers are in use it leaves at intervals. The session's mutex guards a linger.
+// loggers are in use, or full requests leave in close succession, it leaves at intervals. The
+// session's mutex guards a linger.
 type linger struct {
 	max time.Duration // longest wait; none if it is not positive
 
 	unanswered int  // requests since the driver's last answer
 	gathering  bool // what comes has to wait
-	patient    bool // answers do not end the wait
+	patient    bool // for the sake of many loggers; answers do not end the wait
+	busy       bool // for the sake of full requests; the same
 
+	calm   time.Time // when it is not busy any more
 	sated  time.Time // when as many messages may leave alone as ever
 	period uint64    // counts usePeriods
 	began  time.Time
@@ -72,8 +79,15 @@ func (g *linger) left(now time.Time, lone bool) {
 		g.sated = g.sated.Add(loneTime)
 	}
 	g.unanswered++
-	g.patient = max(g.used, g.before) > manyLoggers
-	g.gathering = g.max > 0 && (g.patient || g.unanswered >= maxUnanswered)
+	g.patient, g.busy = max(g.used, g.before) > manyLoggers, now.Before(g.calm)
+	g.gathering = g.max > 0 && (g.patient || g.busy || g.unanswered >= maxUnanswered)
+}
+
+// filled takes note that the request that leaves is a full one.
+func (g *linger) filled(now time.Time) {
+	g.calm = now.Add(busyTime)
+	g.busy = true
+	g.gathering = g.max > 0
 }
 
 // nothingLeft takes back that a request has left.
@@ -93,6 +107,9 @@ func (g *linger) limit() time.Duration {
 	if g.patient {
 		return min(g.max, time.Duration(max(g.used, g.before))*lingerPerLogger)
 	}
+	if g.busy {
+		return min(g.max, restTime)
+	}
 	return g.max
 }
 
@@ -102,7 +119,7 @@ func (g *linger) over() { g.gathering = false }
 // answered ends the wait if the driver's answer is what it is for.
 func (g *linger) answered() {
 	g.unanswered = 0
-	if !g.patient {
+	if !g.patient && !g.busy {
 		g.gathering = false
 	}
 }

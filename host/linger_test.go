@@ -42,3 +42,36 @@ func TestLoneMessages(t *testing.T) {
 		t.Error("one leaves alone although an answer is to be waited for")
 	}
 }
+
+// TestFullRequests: after one, messages wait for others, at most for restTime, whatever the driver
+// answers; some time later they do not.
+func TestFullRequests(t *testing.T) {
+	now := time.Now()
+	g := linger{max: time.Second, period: 1}
+	g.left(now, false)
+	if g.limit() != 0 {
+		t.Error("messages wait after a request that is not full")
+	}
+	g.filled(now)
+	g.answered()
+	if g.limit() != restTime || g.lone(now) {
+		t.Errorf("messages wait for %v after a full request", g.limit())
+	}
+	g.over()
+	g.left(now.Add(busyTime/2), false)
+	if g.limit() != restTime {
+		t.Error("messages do not wait a short time after a full request")
+	}
+	g.over()
+	now = now.Add(busyTime)
+	g.left(now, false)
+	if g.limit() != 0 {
+		t.Errorf("messages wait for %v some time after a full request", g.limit())
+	}
+	never := linger{period: 1}
+	never.left(now, false)
+	never.filled(now)
+	if never.limit() != 0 {
+		t.Error("messages wait although none is to")
+	}
+}

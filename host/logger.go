@@ -52,14 +52,15 @@ type readingLogger struct{ *logger }
 
 // logger is one logger through all processes that its driver has meanwhile.
 type logger struct {
-	driver   *driver
-	info     logdriver.Info // as the driver gets it
-	stream   spool.Stream
-	overflow overflow
-	room     *room  // that it shares with others
-	claim    claim  // what it has taken of that ahead
-	cacheOf  string // of a cache, the driver whose logger it is a copy of
-	goesOn   bool   // its stream may have begun in an earlier host, and the driver has not yet said what it holds
+	driver      *driver
+	info        logdriver.Info // as the driver gets it
+	stream      spool.Stream
+	overflow    overflow
+	maxMessages uint64 // in the spool
+	room        *room  // that it shares with others
+	claim       claim  // what it has taken of that ahead
+	cacheOf     string // of a cache, the driver whose logger it is a copy of
+	goesOn      bool   // its stream may have begun in an earlier host, and the driver has not yet said what it holds
 
 	// Set by configure, before anybody uses the logger.
 	configured bool
@@ -92,7 +93,8 @@ type logger struct {
 	window   int
 	inflight int  // bytes that are sent and not settled
 	queued   bool // waits for the session's sender
-	pressing bool // has told it that much is waiting
+	heavy    bool // its last message is large
+	pressed  int  // what was unsent when press
 	paused   bool // nothing more is sent to this process
 	suspect  suspicion
 	asked    asked
@@ -104,7 +106,7 @@ type logger struct {
 
 func newLogger(d *driver, r *request, stream spool.Stream, q *spool.Queue) *logger {
 	l := &logger{
-		driver: d, info: r.info, overflow: r.overflow, stream: stream, queue: q, maxLine: logdriver.MaxLineBytes, everSent: q.Last(),
+		driver: d, info: r.info, overflow: r.overflow, maxMessages: uint64(d.host.cfg.Spool.LoggerMessages), stream: stream, queue: q, maxLine: logdriver.MaxLineBytes, everSent: q.Last(),
 		shut: make(chan struct{}), room: &d.host.room, cacheOf: r.cacheOf, goesOn: r.goesOn,
 	}
 	if r.cacheOf != "" {
@@ -151,10 +153,12 @@ func (l *logger) BufSize() int { return l.bufSize }
 
 // Log implements logdriver.Logger.
 func (l *logger) Log(m *logdriver.Message) error {
-	if err := m.CheckMeta(); err != nil {
-		return err
+	if !isPlain(m) {
+		if err := m.CheckMeta(); err != nil {
+			return err
+		}
+		normalize(m)
 	}
-	normalize(m)
 	began := l.driver.host.spool.clock()
 	if err := l.take(m); err != nil {
 		return err
@@ -173,6 +177,12 @@ func (l *logger) take(m *logdriver.Message) error {
 		return splitMessage(m, l.maxLine, func(part *logdriver.Message) error { return l.accept(part, &deadline) })
 	}
 	return l.accept(m, &deadline)
+}
+
+// isPlain tells whether m is what most messages are: one for which normalize and CheckMeta have nothing
+// to do.
+func isPlain(m *logdriver.Message) bool {
+	return (m.Source == "stdout" || m.Source == "stderr") && len(m.Attrs) == 0 && m.Partial.ID == "" && !m.Timestamp.IsZero()
 }
 
 // normalize gives m a time and makes its strings ones that protobuf can carry.

@@ -15,8 +15,10 @@ const (
 	maxFrameBytes = 256 << 10
 	// maxShareBytes is how much of it one logger may take at a time.
 	maxShareBytes = 128 << 10
-	// maxLoneBytes is the most that the goroutine that logs sends itself, unless a single
-	// message exceeds it.
+	// fullBytes is the size from which a request is a full one.
+	fullBytes = maxFrameBytes / 2
+	// maxLoneBytes is the most that the goroutine that logs sends of lone messages, unless a
+	// single message exceeds it.
 	maxLoneBytes = 4 << 10
 )
 
@@ -29,7 +31,7 @@ type sender struct {
 	ready []*logger // what is being sent; reused
 }
 
-// promptStream is a stream that can be written to without waiting.
+// promptStream is a stream that can be used without waiting.
 type promptStream interface {
 	writeStream
 	// SendNow sends m as far as that is possible without waiting. What is left
@@ -39,6 +41,14 @@ type promptStream interface {
 	Unfinished() bool
 	// Finish sends what is left.
 	Finish() error
+
+	// AwaitMsg waits until there is something to receive, which may be the end.
+	AwaitMsg() error
+	// ReadAhead reads what there is. It returns false if that, with what was read before, is
+	// nothing.
+	ReadAhead() bool
+	// AtHand tells whether what was read has a message that RecvMsg does not wait for.
+	AtHand() bool
 }
 
 // enqueue puts l, whose queued flag the caller has set, before the sender.
@@ -70,42 +80,81 @@ func (s *session) dispatch(l *logger) {
 	lone := len(s.ready) == 0 && s.linger.lone(time.Now())
 	leave := s.enqueueLocked(l)
 	s.mu.Unlock()
-	if leave && !(lone && s.sendLone()) {
+	if !leave {
+		return
+	}
+	if lone {
+		if _, ok := s.sendHere(true); ok {
+			return
+		}
+	}
+	s.hurry()
+}
+
+// dispatchMuch sends, from the goroutine that logs, what fills a request, where that cannot make
+// it wait, and settles what the driver has acknowledged: where all processors are busy, the goroutines
+// that are for that come late.
+func (s *session) dispatchMuch() {
+	if s.sender.prompt == nil {
+		s.hurry()
+		return
+	}
+	s.receiveHere()
+	if _, ok := s.sendHere(false); !ok {
 		s.hurry()
 	}
 }
 
-// sendLone sends what is ready, which is little, without waiting. It returns false if that
-// is for the sender to do.
-func (s *session) sendLone() bool {
+// sendHere sends what is ready, as one request, without waiting; of lone messages it sends little. It
+// returns how much that was, and false if the rest is for the sender to do at once.
+func (s *session) sendHere(lone bool) (sent int, ok bool) {
 	q := &s.sender
 	if !q.mu.TryLock() {
-		return false
+		return 0, false
 	}
 	defer q.mu.Unlock()
 	if q.prompt.Unfinished() {
-		return false
+		return 0, false
 	}
 	var wait time.Duration
-	if q.ready, wait = s.takeReady(q.ready[:0], true); len(q.ready) == 0 {
-		return wait == 0 // the sender was faster
+	if q.ready, wait = s.takeReady(q.ready[:0], lone); len(q.ready) == 0 {
+		return 0, true // somebody was faster
+	}
+	limit := maxFrameBytes
+	if lone {
+		limit = maxLoneBytes
 	}
 	left := q.ready[:0]
 	for _, l := range q.ready {
-		if l.fill(s, &q.req, max(0, maxLoneBytes-q.req.Len())) {
+		if l.fill(s, &q.req, max(0, limit-q.req.Len())) {
 			left = append(left, l)
 		}
 	}
 	s.putBack(left)
 	clear(q.ready)
+	sent = q.req.Len()
 	switch {
-	case q.req.Len() == 0:
+	case sent == 0:
 		s.nothingLeft()
 	case q.prompt.SendNow(&q.req) != nil:
-		return false // the sender meets the same error
+		return 0, false // the sender meets the same error
 	}
-	// The sender keeps the time of a wait that has begun.
-	return len(left) == 0 && wait == 0 && !q.prompt.Unfinished()
+	if sent >= fullBytes {
+		wait = s.filled()
+	}
+	if wait > 0 {
+		s.timer.Reset(wait)
+	}
+	return sent, (len(left) == 0 || wait > 0) && !q.prompt.Unfinished()
+}
+
+// filled takes note that the request that leaves is a full one. It returns for how long what is left
+// may wait.
+func (s *session) filled() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.linger.filled(time.Now())
+	return s.linger.limit()
 }
 
 // putBack makes loggers ready again that have more to send.
@@ -140,15 +189,14 @@ func (s *session) takeReady(empty []*logger, lone bool) (ready []*logger, wait t
 	return ready, s.linger.limit()
 }
 
-// send is the goroutine that writes the stream, but for lone messages.
+// send is the goroutine that writes the stream, but for what others send without waiting.
 func (s *session) send() {
 	defer s.fail(errors.New("the sender ended"))
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
+	defer s.timer.Stop()
 	for {
 		select {
 		case <-s.wake:
-		case <-timer.C:
+		case <-s.timer.C:
 			s.endWait((*linger).over)
 		case <-s.ctx.Done():
 			return
@@ -159,12 +207,12 @@ func (s *session) send() {
 			return
 		}
 		if wait > 0 {
-			timer.Reset(wait)
+			s.timer.Reset(wait)
 		}
 	}
 }
 
-// sendReady sends what is ready, and what sendLone has left. It returns for how long what comes next may
+// sendReady sends what is ready, and what sendHere has left. It returns for how long what comes next may
 // have to wait.
 func (s *session) sendReady() (wait time.Duration, err error) {
 	q := &s.sender

@@ -44,7 +44,8 @@ type session struct {
 	readers    context.Context // ends with the session's readings
 	endReaders context.CancelCauseFunc
 
-	sender sender
+	sender   sender
+	receiver receiver
 
 	mu      sync.Mutex
 	probing *logger   // the one suspect that may have messages on their way
@@ -53,7 +54,8 @@ type session struct {
 	ready   []*logger // have messages to send
 	haste   bool      // somebody waits for acknowledgements
 	linger  linger
-	wake    chan struct{} // tells the sender, capacity 1
+	timer   *time.Timer   // tells the sender that a wait is over
+	wake    chan struct{} // tells it to send, capacity 1
 	suspect chan struct{} // a call was not answered, capacity 1
 }
 
@@ -71,7 +73,7 @@ func newSession(d *driver, proc *launch.Process) (*session, error) {
 	s := &session{
 		driver: d, proc: proc, client: pb.NewDriverClient(proc.Conn()), ctx: ctx, cancel: cancel,
 		loggers: make(map[uint64]*logger), wake: make(chan struct{}, 1), suspect: make(chan struct{}, 1),
-		linger: linger{max: d.host.cfg.Linger, period: 1},
+		linger: linger{max: d.host.cfg.Linger, period: 1}, timer: time.NewTimer(time.Hour),
 	}
 	s.readers, s.endReaders = context.WithCancelCause(ctx)
 	if err := s.openStream(); err != nil {
@@ -116,33 +118,6 @@ func (s *session) over() bool {
 func (s *session) wait() {
 	<-s.ctx.Done()
 	s.wg.Wait()
-}
-
-// receive is the goroutine that reads acknowledgements.
-func (s *session) receive() {
-	var resp wire.WriteResponse
-	for {
-		if err := s.stream.RecvMsg(&resp); err != nil {
-			s.fail(fmt.Errorf("write stream of driver %s ended: %w", s.driver.name, wire.FromStatus(s.driver.name, err)))
-			return
-		}
-		if s.endWait((*linger).answered) {
-			s.hurry()
-		}
-		for i := range resp.Acks {
-			a := &resp.Acks[i]
-			s.mu.Lock()
-			l := s.loggers[a.Logger]
-			s.mu.Unlock()
-			if l == nil {
-				continue // closed meanwhile
-			}
-			if err := l.settle(s, a); err != nil {
-				s.fail(fmt.Errorf("driver %s violates the protocol: %w", s.driver.name, err))
-				return
-			}
-		}
-	}
 }
 
 // watch is the goroutine that notices a process which does not go on: one that

@@ -91,6 +91,14 @@ func (s *spooling) close() error {
 
 func (s *spooling) newQueue(stream spool.Stream) *spool.Queue { return spool.New(s.store, stream) }
 
+// share makes q keep its messages in memory that the driver can read, if they are not in a
+// directory.
+func (s *spooling) share(q *spool.Queue, memory *wire.WriteMemory) {
+	if s.dir == nil {
+		q.Use(spool.Memory{Shared: memory})
+	}
+}
+
 // begin makes up a stream unless the caller goes on with one, and remembers whose it
 // is before it has messages.
 func (s *spooling) begin(driver string, r *request) (stream spool.Stream, err error) {

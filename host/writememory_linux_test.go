@@ -5,6 +5,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/logplug/logplug/host"
@@ -26,6 +28,48 @@ func TestMessagesLieInSharedMemory(t *testing.T) {
 		t.Errorf("the driver has read %d KiB of the memory that it shares with the host", n)
 	}
 	checkSink(t, file, 20, false)
+}
+
+// TestBusyLoggersOutliveTheirDriver: messages that lie where a driver reads them, which is killed again
+// and again, arrive through its successors, in order.
+func TestBusyLoggersOutliveTheirDriver(t *testing.T) {
+	h := newHost(t, nil)
+	const loggers, n = 2, 60_000
+	var wg sync.WaitGroup
+	var files []string
+	progress := make(chan struct{}, loggers*n/10_000)
+	for range loggers {
+		info, file := sinkInfo(t, nil)
+		l := open(t, h, "sink", info)
+		files = append(files, file)
+		wg.Go(func() {
+			for i := range n {
+				if err := l.Log(message("message %d %s", i, strings.Repeat("x", i%200))); err != nil {
+					t.Error(err)
+					return
+				}
+				if i%10_000 == 0 {
+					progress <- struct{}{}
+				}
+			}
+			if err := l.Flush(testContext(t)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for range cap(progress) {
+		<-progress
+		if pid := pidOf(h, "sink"); pid != 0 {
+			_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended
+		}
+	}
+	wg.Wait()
+	if st := h.Stats().Drivers[0]; st.Restarts == 0 {
+		t.Error("the driver was never replaced")
+	}
+	for _, file := range files {
+		checkSink(t, file, n, true)
+	}
 }
 
 // TestMemoryThatIsKept: a driver that never gives its memory back gets its messages

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"slices"
 
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -32,6 +33,11 @@ const (
 // receives again.
 type WriteResponse struct {
 	Acks []Ack
+}
+
+// HasFailures tells whether any message has failed.
+func (r *WriteResponse) HasFailures() bool {
+	return slices.ContainsFunc(r.Acks, func(a Ack) bool { return len(a.Failures) > 0 })
 }
 
 // Ack settles messages of one logger and tells its state.

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -262,6 +263,7 @@ type Decoder struct {
 // DecodeEntry decodes the encoded Entry b into m, which must be empty. m.Line
 // borrows b. Fields that are not known are skipped.
 func (d *Decoder) DecodeEntry(b []byte, m *logdriver.Message) error {
+	b = d.front(b, m)
 	for len(b) > 0 {
 		tag := b[0]
 		switch {
@@ -299,6 +301,28 @@ func (d *Decoder) DecodeEntry(b []byte, m *logdriver.Message) error {
 		}
 	}
 	return nil
+}
+
+// front decodes what nearly all entries begin with as this package writes it: a time, a source that is
+// that of the entry before, and a line. It returns the rest, which may be all.
+func (d *Decoder) front(b []byte, m *logdriver.Message) (rest []byte) {
+	const timeEnd = 9
+	source := d.strings.last
+	lineAt := timeEnd + 2 + len(source)
+	if len(source) > 0x7f || len(b) <= lineAt || b[0] != tagEntryTime || b[timeEnd] != tagEntrySource || int(b[timeEnd+1]) != len(source) ||
+		b[lineAt] != tagEntryLine || string(b[timeEnd+2:lineAt]) != source {
+		return b
+	}
+	line, n := consumeBytes(b[lineAt+1:])
+	if n < 0 {
+		return b
+	}
+	if t := binary.LittleEndian.Uint64(b[1:]); t != 0 {
+		m.Timestamp = time.Unix(0, int64(t)).UTC()
+	}
+	m.Source = source
+	m.Borrow(line)
+	return b[lineAt+1+n:]
 }
 
 func (d *Decoder) bytesField(tag byte, v []byte, m *logdriver.Message) error {

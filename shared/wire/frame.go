@@ -10,6 +10,7 @@ import (
 // it lends its bytes out until Free.
 type frame struct {
 	parts mem.BufferSlice // filled, in front of buf
+	at    []site          // of those parts that are in a write memory
 	size  int             // of parts
 	buf   *[]byte         // being filled
 	in    mem.Buffer      // received
@@ -47,6 +48,13 @@ func (f *frame) attach(b mem.Buffer) {
 	f.size += b.Len()
 }
 
+// site tells where a part is, which is a message by itself.
+type site struct {
+	part   int // its index
+	block  *Block
+	offset int // in the block
+}
+
 // seal makes what is being filled a part.
 func (f *frame) seal() {
 	if f.buf == nil {
@@ -61,7 +69,7 @@ func (f *frame) seal() {
 func (f *frame) marshal() mem.BufferSlice {
 	f.seal()
 	parts := f.parts
-	f.parts, f.size = nil, 0
+	f.parts, f.at, f.size = nil, f.at[:0], 0
 	return parts
 }
 
@@ -71,7 +79,7 @@ func (f *frame) drain(dst []byte) []byte {
 		dst = append(dst, b.ReadOnlyData()...)
 	}
 	f.parts.Free()
-	f.parts, f.size = nil, 0
+	f.parts, f.at, f.size = nil, f.at[:0], 0
 	if f.buf != nil {
 		dst = append(dst, *f.buf...)
 		*f.buf = (*f.buf)[:0]
@@ -104,7 +112,7 @@ func (f *frame) Free() {
 		f.in = nil
 	}
 	f.parts.Free()
-	f.parts, f.size = nil, 0
+	f.parts, f.at, f.size = nil, f.at[:0], 0
 	if f.buf != nil {
 		buffers.Put(f.buf)
 		f.buf = nil

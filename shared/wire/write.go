@@ -41,13 +41,36 @@ func (w *WriteRequest) AttachBatch(logger, firstSeq uint64, entries mem.Buffer) 
 	w.attach(entries)
 }
 
+// HeadRoom is how much room BatchHead needs.
+const HeadRoom = 32
+
+// BatchHead puts what comes before entries of so many bytes, for AttachMessage, at the end of
+// room, and returns its size.
+func BatchHead(room []byte, logger, firstSeq uint64, size int) int {
+	var head [HeadRoom]byte
+	b := appendBatchHead(head[:0], logger, firstSeq, size)
+	return copy(room[len(room)-len(b):], b)
+}
+
+// AttachMessage is AttachBatch for entries behind their BatchHead, which may be in a block, at
+// an offset. Where they are, they are sent from there.
+func (w *WriteRequest) AttachMessage(message mem.Buffer, block *Block, offset int) {
+	w.attach(message)
+	if block != nil {
+		w.at = append(w.at, site{len(w.parts) - 1, block, offset})
+	}
+}
+
 // batch returns w's buffer with what comes before size bytes of entries, and with room
 // for more.
 func (w *WriteRequest) batch(logger, firstSeq uint64, size, room int) []byte {
+	w.ensure(HeadRoom + room)
+	return appendBatchHead(*w.buf, logger, firstSeq, size)
+}
+
+func appendBatchHead(b []byte, logger, firstSeq uint64, size int) []byte {
 	inner := 2 + varintSize(logger) + varintSize(firstSeq) + size
-	head := 1 + varintSize(uint64(inner)) + inner - size
-	w.ensure(head + room)
-	b := append(*w.buf, tagWriteBatch)
+	b = append(b, tagWriteBatch)
 	b = protowire.AppendVarint(b, uint64(inner))
 	b = appendTagVarint(b, tagBatchLogger, logger)
 	return appendTagVarint(b, tagBatchFirstSeq, firstSeq)
@@ -91,9 +114,30 @@ type Batch struct {
 	body []byte
 }
 
+const (
+	// fetchBytes is how much of a batch is fetched at once, cacheLine the unit of that.
+	fetchBytes = 4 << 10
+	cacheLine  = 64
+)
+
+// fetch brings the front of b, which another processor has just written, into this one's cache: all of it
+// at the same time, while the entries are found one after the other. It returns the rest.
+//
+//go:noinline
+func fetch(b []byte) (rest []byte, sum byte) {
+	n := min(len(b), fetchBytes)
+	for i := 0; i < n; i += cacheLine {
+		sum += b[i]
+	}
+	return b[n:], sum
+}
+
 func parseBatch(b []byte) (Batch, error) {
 	batch := Batch{body: b}
-	for len(b) > 0 {
+	for ahead := b; len(b) > 0; {
+		if len(b) <= len(ahead) {
+			ahead, _ = fetch(b)
+		}
 		switch b[0] {
 		case tagBatchEntry:
 			v, n := consumeBytes(b[1:])

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 
 	"google.golang.org/grpc/mem"
@@ -30,41 +31,50 @@ const (
 	minSharedBytes = 4 << 10
 	// maxSharedBytes is the most that a driver maps.
 	maxSharedBytes = 256 << 20
-	// owedTickets is how many tickets a driver gives back without a response to go with.
-	owedTickets = 4
+	// A driver gives tickets back without a response to go with when so many are due, or
+	// those of so many bytes.
+	owedTickets = 64
+	owedBytes   = 1 << 20
 )
 
-// The host's layout: slots for requests, then those for single lines of the largest size. The
-// first that is free is used, so that few stay in use and in the processors' caches.
+// BlockBytes is the size of a Block.
+const BlockBytes = 32 << 10
+
+// slotSizes is the host's layout: blocks, slots for requests that are copied, and those for
+// single lines of the largest size.
+var slotSizes = [...]struct{ count, size int }{{256, BlockBytes}, {16, 320 << 10}, {2, 2 << 20}}
+
 const (
-	requestSlots     = 16
-	requestSlotBytes = 320 << 10
-	lineSlots        = 2
-	lineSlotBytes    = 2 << 20
 	// slotBits is how much of a ticket is the number of the slot.
-	slotBits = 5
+	slotBits = 9
+	maxSlots = 256 + 16 + 2
 
 	// WriteMemoryBytes is the size of a host's write memory. What was never used takes none.
-	WriteMemoryBytes = requestSlots*requestSlotBytes + lineSlots*lineSlotBytes
+	WriteMemoryBytes = 256*BlockBytes + 16*(320<<10) + 2*(2<<20)
 )
 
-var _ [1<<slotBits - requestSlots - lineSlots]slot // tickets have room for the number of every slot
+var _ [1<<slotBits - maxSlots]slot // tickets have room for the number of every slot
 
 // WriteMemory is the host's side of a write memory.
 type WriteMemory struct {
 	unmap func([]byte) error
 
 	mu     sync.Mutex
-	data   []byte // nil when it is closed
-	broken bool   // the system has no memory for it
-	slots  [requestSlots + lineSlots]slot
+	data   []byte // nil when it is unmapped
+	closed bool
+	broken bool // the system has no memory for it
+	slots  []slot
+	free   [len(slotSizes)][]int // slots of each size: those used last, which may still be in caches, are at the end
+	blocks int                   // that are not freed
 }
 
-// slot is room for one message.
+// slot is room for one message, or a Block.
 type slot struct {
-	offset, size int
-	ticket       uint32 // of the last message
-	taken        bool   // the driver has not given that back
+	offset, class int
+	ticket        uint32 // of the last message
+	lent          bool   // the driver has not given that back
+	owned         bool   // it is a block
+	used          bool   // it has pages
 }
 
 // place tells a driver where a message is.
@@ -74,44 +84,83 @@ type place struct {
 }
 
 func newWriteMemory(data []byte, unmap func([]byte) error) *WriteMemory {
-	m := &WriteMemory{data: data, unmap: unmap}
+	m := &WriteMemory{data: data, unmap: unmap, slots: make([]slot, 0, maxSlots)}
 	offset := 0
-	for i := range m.slots {
-		size := requestSlotBytes
-		if i >= requestSlots {
-			size = lineSlotBytes
+	for class, c := range slotSizes {
+		for range c.count {
+			m.free[class] = append(m.free[class], len(m.slots))
+			m.slots = append(m.slots, slot{offset: offset, class: class, ticket: uint32(len(m.slots))})
+			offset += c.size
 		}
-		m.slots[i] = slot{offset: offset, size: size, ticket: uint32(i)}
-		offset += size
+		slices.Reverse(m.free[class])
 	}
 	return m
+}
+
+// memory returns that of a slot.
+func (m *WriteMemory) memory(s *slot) []byte {
+	end := s.offset + slotSizes[s.class].size
+	return m.data[s.offset:end:end]
+}
+
+// take returns a free slot of a class, or nil. It is called with m.mu.
+func (m *WriteMemory) take(class int) *slot {
+	n := len(m.free[class])
+	if m.closed || m.broken || n == 0 {
+		return nil
+	}
+	s := &m.slots[m.free[class][n-1]]
+	m.free[class] = m.free[class][:n-1]
+	return s
+}
+
+// release makes a slot free if nobody has it. It is called with m.mu.
+func (m *WriteMemory) release(i int) {
+	if s := &m.slots[i]; !s.lent && !s.owned {
+		m.free[s.class] = append(m.free[s.class], i)
+	}
+}
+
+// lend makes a ticket for what is at an offset in a slot. It is called with m.mu.
+func (m *WriteMemory) lend(s *slot, offset int) place {
+	s.lent = true
+	s.ticket = (s.ticket + 1<<slotBits) &^ sharedFlag
+	return place{s.offset + offset, s.ticket}
 }
 
 // put copies a message of so many bytes into the memory, if there is room.
 func (m *WriteMemory) put(parts mem.BufferSlice, size int) (p place, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.data == nil || m.broken {
-		return p, false
-	}
-	for i := range m.slots {
-		s := &m.slots[i]
-		if s.taken || size > s.size {
+	for class, c := range slotSizes {
+		if size > c.size {
 			continue
 		}
-		if !fill(m.data[s.offset:s.offset+s.size], parts) {
+		s := m.take(class)
+		if s == nil {
+			continue
+		}
+		s.used = true
+		if !fill(m.memory(s), parts) {
 			m.broken = true
 			return p, false
 		}
-		s.taken = true
-		s.ticket = (s.ticket + 1<<slotBits) &^ sharedFlag
-		return place{s.offset, s.ticket}, true
+		return m.lend(s, 0), true
 	}
 	return p, false
 }
 
 // fill copies parts to the front of dst. It returns false where the system has no memory.
 func fill(dst []byte, parts mem.BufferSlice) (ok bool) {
+	return guard(func() {
+		for _, b := range parts {
+			dst = dst[copy(dst, b.ReadOnlyData()):]
+		}
+	})
+}
+
+// guard returns false where the system has no memory for what f writes to.
+func guard(f func()) (ok bool) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if r := recover(); r != nil {
@@ -121,9 +170,7 @@ func fill(dst []byte, parts mem.BufferSlice) (ok bool) {
 			ok = false
 		}
 	}()
-	for _, b := range parts {
-		dst = dst[copy(dst, b.ReadOnlyData()):]
-	}
+	f()
 	return true
 }
 
@@ -132,20 +179,78 @@ func fill(dst []byte, parts mem.BufferSlice) (ok bool) {
 func (m *WriteMemory) giveBack(ticket uint32) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if i := int(ticket & (1<<slotBits - 1)); i < len(m.slots) && m.slots[i].ticket == ticket {
-		m.slots[i].taken = false
+	i := int(ticket & (1<<slotBits - 1))
+	if i < len(m.slots) && m.slots[i].ticket == ticket && m.slots[i].lent {
+		m.slots[i].lent = false
+		m.release(i)
 	}
 }
 
-// Close lets go of the memory. Messages are sent without it from then on. It does nothing for
-// nil.
+// Block is a part of a write memory in which messages are made, so that they are sent without
+// a copy.
+type Block struct {
+	memory *WriteMemory
+	index  int
+	data   []byte
+}
+
+// Block returns memory of BlockBytes, or nil if there is none: also for nil.
+func (m *WriteMemory) Block() *Block {
+	if m == nil {
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := m.take(0)
+	if s == nil {
+		return nil
+	}
+	data := m.memory(s)
+	if !s.used && !guard(func() { clear(data) }) { // from now on, it can be written to
+		m.broken = true
+		return nil
+	}
+	s.used, s.owned = true, true
+	m.blocks++
+	return &Block{m, int(s.ticket & (1<<slotBits - 1)), data}
+}
+
+// Bytes returns the block's memory. It can be used until Free.
+func (b *Block) Bytes() []byte { return b.data }
+
+// Free gives the block back. What is lent of it stays as it is.
+func (b *Block) Free() {
+	m := b.memory
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.slots[b.index].owned = false
+	m.release(b.index)
+	m.blocks--
+	_ = m.unmapUnused()
+}
+
+// lend returns the place of what begins at an offset in the block.
+func (b *Block) lend(offset int) place {
+	m := b.memory
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.lend(&m.slots[b.index], offset)
+}
+
+// Close lets go of the memory, once no block of it is in use. Messages are sent without it from
+// then on. It does nothing for nil.
 func (m *WriteMemory) Close() error {
 	if m == nil {
 		return nil
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.data == nil {
+	m.closed = true
+	return m.unmapUnused()
+}
+
+func (m *WriteMemory) unmapUnused() error {
+	if m.data == nil || !m.closed || m.blocks > 0 {
 		return nil
 	}
 	data := m.data
@@ -166,6 +271,8 @@ type SharedView struct {
 
 	mu      sync.Mutex
 	tickets []uint32 // to give back
+	bytes   int      // that those are for
+	told    bool     // that they are owed
 	owed    func()   // called when they are to be given back soon
 }
 
@@ -188,8 +295,10 @@ func (v *SharedView) Owes() bool {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return len(v.tickets) >= owedTickets
+	return v.owes()
 }
+
+func (v *SharedView) owes() bool { return len(v.tickets) >= owedTickets || v.bytes >= owedBytes }
 
 // message returns the message of so many bytes at a place of which the host tells. To free
 // it gives its ticket back, with the next response.
@@ -221,13 +330,12 @@ func (r *sharedMessage) Put(*[]byte) {
 	v := r.view
 	v.mu.Lock()
 	v.tickets = append(v.tickets, r.ticket)
-	owed := v.owed
-	if len(v.tickets) != owedTickets {
-		owed = nil
-	}
+	v.bytes += len(r.data)
+	tell := v.owed != nil && !v.told && v.owes()
+	v.told = v.told || tell
 	v.mu.Unlock()
-	if owed != nil {
-		owed()
+	if tell {
+		v.owed()
 	}
 }
 
@@ -241,6 +349,6 @@ func (v *SharedView) appendTickets(dst []byte) []byte {
 	for _, t := range v.tickets {
 		dst = binary.BigEndian.AppendUint32(dst, t|sharedFlag)
 	}
-	v.tickets = v.tickets[:0]
+	v.tickets, v.bytes, v.told = v.tickets[:0], 0, false
 	return dst
 }

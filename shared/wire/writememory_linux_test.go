@@ -10,6 +10,7 @@ import (
 
 	"github.com/logplug/logplug/shared/logdriver"
 	"golang.org/x/sys/unix"
+	"google.golang.org/grpc/mem"
 )
 
 // sharing returns both ends of a write socket with a memory.
@@ -32,18 +33,18 @@ func sharing(t testing.TB) (out, in *WriteSocket, memory *WriteMemory) {
 	return out, in, memory
 }
 
-// used returns how many messages were put into the memory, and how many of them the driver has
+// used returns how many messages went through the memory, and how many of them the driver has
 // not given back.
-func (m *WriteMemory) used() (puts, taken int) {
+func (m *WriteMemory) used() (messages, lent int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for i := range m.slots {
-		puts += int(m.slots[i].ticket >> slotBits)
-		if m.slots[i].taken {
-			taken++
+		messages += int(m.slots[i].ticket >> slotBits)
+		if m.slots[i].lent {
+			lent++
 		}
 	}
-	return puts, taken
+	return messages, lent
 }
 
 // giveBack sends what in owes, and has out receive it.
@@ -122,7 +123,7 @@ func TestWriteMemoryIsFull(t *testing.T) {
 		}
 		kept = append(kept, req)
 	}
-	const slots = requestSlots + lineSlots
+	const slots = maxSlots
 	for range slots + 3 {
 		send()
 	}
@@ -142,11 +143,13 @@ func TestWriteMemoryIsFull(t *testing.T) {
 	if _, taken := memory.used(); taken != 0 {
 		t.Errorf("%d slots are taken after all were freed", taken)
 	}
+	free := memory.free[0]
+	last := free[len(free)-1]
 	send()
-	kept[len(kept)-1].Free()
-	if n := memory.slots[0].ticket >> slotBits; n != 2 {
-		t.Errorf("the first slot, which is free, was used %d times", n)
+	if !memory.slots[last].lent {
+		t.Errorf("the slot that was freed last, %d, is not used", last)
 	}
+	kept[len(kept)-1].Free()
 }
 
 // TestWriteMemoryIsClosed: messages go on without it.
@@ -233,7 +236,7 @@ func TestTicketsThatAreNone(t *testing.T) {
 	if err := in.RecvMsg(req); err != nil {
 		t.Fatal(err)
 	}
-	for _, ticket := range []uint32{0, 31, 1, 1<<slotBits + 1, 2 << slotBits, sharedFlag - 1} {
+	for _, ticket := range []uint32{0, 1<<slotBits - 1, 1, 1<<slotBits + 1, 2 << slotBits, sharedFlag - 1} {
 		memory.giveBack(ticket)
 	}
 	if _, taken := memory.used(); taken != 1 {
@@ -248,28 +251,35 @@ func TestTicketsThatAreNone(t *testing.T) {
 
 // TestTicketsAreOwed: a driver is told when it is to give back without a response.
 func TestTicketsAreOwed(t *testing.T) {
-	out, in, memory := sharing(t)
-	told := 0
-	in.view.OnOwed(func() { told++ })
-	for seq := range uint64(owedTickets) {
-		if told > 0 || in.view.Owes() {
-			t.Fatalf("told after %d messages", seq)
+	for _, c := range []struct{ messages, size int }{{owedTickets, minSharedBytes}, {owedBytes / (256 << 10), 256 << 10}} {
+		out, in, memory := sharing(t)
+		told := 0
+		in.view.OnOwed(func() { told++ })
+		receive := func(seq int) {
+			t.Helper()
+			if err := out.SendMsg(requestOf(uint64(seq), strings.Repeat("x", c.size))); err != nil {
+				t.Fatal(err)
+			}
+			req := new(WriteRequest)
+			if err := in.RecvMsg(req); err != nil {
+				t.Fatal(err)
+			}
+			req.Free()
 		}
-		if err := out.SendMsg(requestOf(seq+1, strings.Repeat("x", minSharedBytes))); err != nil {
-			t.Fatal(err)
+		for seq := range c.messages {
+			if told > 0 || in.view.Owes() {
+				t.Fatalf("told after %d messages of %d bytes", seq, c.size)
+			}
+			receive(seq + 1)
 		}
-		req := new(WriteRequest)
-		if err := in.RecvMsg(req); err != nil {
-			t.Fatal(err)
+		receive(c.messages + 1)
+		if told != 1 || !in.view.Owes() {
+			t.Errorf("told %d times", told)
 		}
-		req.Free()
-	}
-	if told != 1 || !in.view.Owes() {
-		t.Errorf("told %d times", told)
-	}
-	giveBack(t, in, out)
-	if _, taken := memory.used(); taken != 0 || in.view.Owes() {
-		t.Errorf("%d slots are taken after all were given back", taken)
+		giveBack(t, in, out)
+		if _, lent := memory.used(); lent != 0 || in.view.Owes() {
+			t.Errorf("%d slots are lent after all were given back", lent)
+		}
 	}
 }
 
@@ -397,4 +407,154 @@ func FuzzWriteMemory(f *testing.F) {
 			}
 		}
 	})
+}
+
+// inBlock returns a request with one message that is in a block from the beginning.
+func inBlock(t *testing.T, block *Block, seq uint64, line string) *WriteRequest {
+	t.Helper()
+	data := block.Bytes()
+	entries := AppendEntry(data[HeadRoom:HeadRoom], &logdriver.Message{Line: []byte(line)})
+	offset := HeadRoom - BatchHead(data[:HeadRoom], 1, seq, len(entries))
+	req := new(WriteRequest)
+	req.AttachMessage(mem.SliceBuffer(data[offset:HeadRoom+len(entries)]), block, offset)
+	return req
+}
+
+// TestBlocks: messages that are made in the memory are sent from there, in order with others, and
+// stay there until they were given back, whatever becomes of the block.
+func TestBlocks(t *testing.T) {
+	out, in, memory := sharing(t)
+	var (
+		blocks []*Block
+		want   []string
+	)
+	req := new(WriteRequest)
+	for i := range uint64(20) {
+		want = append(want, strings.Repeat(string(rune('a'+i)), int(100+i*1000)))
+		if i%3 == 0 { // the others are between the blocks
+			entry := AppendEntry(nil, &logdriver.Message{Line: []byte(want[i])})
+			req.AppendBatch(1, i+1, entry)
+			continue
+		}
+		block := memory.Block()
+		blocks = append(blocks, block)
+		one := inBlock(t, block, i+1, want[i])
+		req.AttachMessage(one.parts[0], block, one.at[0].offset)
+		if i%4 == 0 {
+			if err := out.SendMsg(req); err != nil {
+				t.Fatal(err)
+			}
+		} else if i%4 == 1 {
+			if err := out.SendNow(req); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := out.SendMsg(req); err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range blocks {
+		b.Free()
+	}
+	if n := len(memory.free[0]); n > slotSizes[0].count-len(blocks) {
+		t.Errorf("%d blocks are free, with %d on their way", n, len(blocks))
+	}
+	got, err := receiveLines(in, len(want))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Fatalf("message %d has %d bytes, sent were %d", i+1, len(got[i]), len(want[i]))
+		}
+	}
+	giveBack(t, in, out)
+	if _, lent := memory.used(); lent != 0 || len(memory.free[0]) != slotSizes[0].count {
+		t.Errorf("%d slots are lent and %d blocks free after all were given back", lent, len(memory.free[0]))
+	}
+}
+
+// TestBlocksOfAnother: what is in the memory of an earlier process is sent as if it were not.
+func TestBlocksOfAnother(t *testing.T) {
+	_, _, earlier := sharing(t)
+	out, in, memory := sharing(t)
+	line := strings.Repeat("x", 2*minSharedBytes)
+	block := earlier.Block()
+	if err := out.SendMsg(inBlock(t, block, 1, line)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := receiveLines(in, 1); err != nil || got[0] != line {
+		t.Errorf("%d lines: %v", len(got), err)
+	}
+	if n, _ := memory.used(); n != 1 {
+		t.Errorf("%d messages went through the memory", n)
+	}
+	if n, _ := earlier.used(); n != 0 {
+		t.Errorf("%d messages went through the memory of another process", n)
+	}
+	block.Free()
+}
+
+// TestBlocksOutliveTheirProcess: a memory that is closed has no more blocks, and is unmapped when
+// the last one is freed.
+func TestBlocksOutliveTheirProcess(t *testing.T) {
+	_, _, memory := sharing(t)
+	unmapped := 0
+	unmap := memory.unmap
+	memory.unmap = func(b []byte) error { unmapped++; return unmap(b) }
+	a, b := memory.Block(), memory.Block()
+	for range 2 {
+		if err := memory.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if memory.Block() != nil {
+		t.Error("a memory that is closed has blocks")
+	}
+	a.Free()
+	copy(b.Bytes(), "is still there")
+	if unmapped > 0 {
+		t.Fatal("unmapped with a block in use")
+	}
+	b.Free()
+	if unmapped != 1 {
+		t.Errorf("unmapped %d times", unmapped)
+	}
+	if (*WriteMemory)(nil).Block() != nil {
+		t.Error("no memory has blocks")
+	}
+}
+
+// TestBlocksAreLimited: there are so many, and where the system has no memory there are none.
+func TestBlocksAreLimited(t *testing.T) {
+	_, _, memory := sharing(t)
+	for n := range slotSizes[0].count {
+		if memory.Block() == nil {
+			t.Fatalf("%d blocks", n)
+		}
+	}
+	if memory.Block() != nil {
+		t.Error("more blocks than there are")
+	}
+
+	_, _, memory = sharing(t)
+	fd, err := memfd("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	beyond, err := unix.Mmap(fd, 0, WriteMemoryBytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Munmap(beyond)
+	good := memory.data
+	memory.data = beyond // of a file without a page
+	if memory.Block() != nil {
+		t.Error("a block of nothing")
+	}
+	memory.data = good
+	if memory.Block() != nil {
+		t.Error("a block of memory that has failed")
+	}
 }

@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"encoding/binary"
@@ -63,17 +62,17 @@ type WriteSocket struct {
 	conn  net.Conn
 	codec Codec
 
-	in     *bufio.Reader
+	in     *socketReader
 	length [lengthBytes]byte // received
 	place  [placeBytes]byte  // received
 	view   *SharedView       // where messages are that are received; may be nil
 
-	memory  *WriteMemory                   // for messages that are sent; may be nil
-	tickets []byte                         // sent
-	head    [lengthBytes + placeBytes]byte // sent
-	parts   net.Buffers                    // reused
-	rest    net.Buffers                    // of parts, to be written
-	err     error                          // of sending
+	memory  *WriteMemory // for messages that are sent; may be nil
+	tickets []byte       // sent
+	heads   []byte       // sent
+	parts   net.Buffers  // reused
+	rest    net.Buffers  // of parts, to be written
+	err     error        // of sending
 
 	raw     syscall.RawConn
 	small   []byte             // a message in one part; reused
@@ -89,7 +88,7 @@ func NewWriteSocket(conn *net.UnixConn) (*WriteSocket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("use the write socket: %w", err)
 	}
-	s := &WriteSocket{conn: conn, codec: NewCodec(), in: bufio.NewReaderSize(conn, readAheadBytes), raw: raw}
+	s := &WriteSocket{conn: conn, codec: NewCodec(), in: newSocketReader(raw, readAheadBytes), raw: raw}
 	s.attempt = func(fd uintptr) bool {
 		s.wrote, s.failed = writeNow(fd, s.small)
 		return true
@@ -109,44 +108,78 @@ func (s *WriteSocket) SendMsg(m any) error {
 	if err := s.Finish(); err != nil {
 		return err
 	}
+	var sites []site
+	if req, ok := m.(*WriteRequest); ok {
+		req.seal()
+		sites = req.at
+	}
 	data, err := s.codec.Marshal(m)
 	if err != nil {
 		return err
 	}
 	defer data.Free()
-	if err := checkSize(data.Len()); err != nil {
+	if err := s.compose(data, sites); err != nil {
 		return err
-	}
-	head, shared := s.share(data)
-	s.tickets = s.view.appendTickets(s.tickets[:0])
-	s.parts = append(s.parts[:0], s.tickets, head)
-	if !shared {
-		for _, b := range data {
-			s.parts = append(s.parts, b.ReadOnlyData())
-		}
 	}
 	s.rest = s.parts
 	return s.Finish()
 }
 
-func checkSize(size int) error {
+// compose makes parts what is to be written for data: those of it that are in the memory are messages by
+// themselves, and so is what is between them.
+func (s *WriteSocket) compose(data mem.BufferSlice, sites []site) error {
+	if n := (2*len(sites) + 1) * (lengthBytes + placeBytes); cap(s.heads) < n {
+		s.heads = make([]byte, 0, n)
+	}
+	s.heads = s.heads[:0]
+	s.tickets = s.view.appendTickets(s.tickets[:0])
+	s.parts = append(s.parts[:0], s.tickets)
+	next := 0
+	for _, at := range sites {
+		if at.block.memory != s.memory {
+			continue // of an earlier process
+		}
+		if next < at.part {
+			if err := s.message(data[next:at.part]); err != nil {
+				return err
+			}
+		}
+		s.head(data[at.part].Len(), at.block.lend(at.offset))
+		next = at.part + 1
+	}
+	if next > 0 && next == len(data) {
+		return nil
+	}
+	return s.message(data[next:])
+}
+
+// message adds data, which is one message, to parts, or says where it is in the memory.
+func (s *WriteSocket) message(data mem.BufferSlice) error {
+	size := data.Len()
 	if size > MaxMessageBytes {
 		return fmt.Errorf("message of %d bytes, limit %d", size, MaxMessageBytes)
+	}
+	if s.memory != nil && size >= minSharedBytes {
+		if at, ok := s.memory.put(data, size); ok {
+			s.head(size, at)
+			return nil
+		}
+	}
+	n := len(s.heads)
+	s.heads = binary.BigEndian.AppendUint32(s.heads, uint32(size))
+	s.parts = append(s.parts, s.heads[n:])
+	for _, b := range data {
+		s.parts = append(s.parts, b.ReadOnlyData())
 	}
 	return nil
 }
 
-// share puts a large message into the memory if there is room. It returns what to send in
-// place of the message, or in front of one that is not shared.
-func (s *WriteSocket) share(data mem.BufferSlice) (head []byte, shared bool) {
-	size := data.Len()
-	if s.memory != nil && size >= minSharedBytes {
-		if at, ok := s.memory.put(data, size); ok {
-			head = binary.BigEndian.AppendUint32(s.head[:0], uint32(size)|sharedFlag)
-			return at.appendTo(head), true
-		}
-	}
-	return binary.BigEndian.AppendUint32(s.head[:0], uint32(size)), false
+// head adds what stands for a message in the memory to parts.
+func (s *WriteSocket) head(size int, at place) {
+	n := len(s.heads)
+	s.heads = binary.BigEndian.AppendUint32(s.heads, uint32(size)|sharedFlag)
+	s.heads = at.appendTo(s.heads)
+	s.parts = append(s.parts, s.heads[n:])
 }
 
 // SendNow sends as much of m as can be sent without waiting. The rest is sent before the
@@ -158,22 +191,23 @@ func (s *WriteSocket) SendNow(m *WriteRequest) error {
 	case len(s.rest) > 0:
 		return errors.New("an earlier message has not been sent as a whole")
 	}
-	if err := checkSize(m.Len()); err != nil {
-		return err
-	}
 	if m.Len() < minSharedBytes {
 		s.small = binary.BigEndian.AppendUint32(s.small[:0], uint32(m.Len()))
 		s.small = m.drain(s.small)
 	} else {
+		m.seal()
+		sites := m.at
 		data := m.marshal()
-		head, shared := s.share(data)
-		s.small = append(s.small[:0], head...)
-		for _, b := range data {
-			if !shared {
-				s.small = append(s.small, b.ReadOnlyData()...)
-			}
+		err := s.compose(data, sites)
+		s.small = s.small[:0]
+		for _, b := range s.parts {
+			s.small = append(s.small, b...)
 		}
+		clear(s.parts)
 		data.Free()
+		if err != nil {
+			return err
+		}
 	}
 	s.wrote, s.failed = 0, nil
 	err := s.raw.Write(s.attempt)
@@ -239,6 +273,32 @@ func (s *WriteSocket) RecvMsg(m any) error {
 	}
 	defer data.Free()
 	return s.codec.Unmarshal(data, m)
+}
+
+// AwaitMsg waits until there is something to receive, which may be the end. Somebody else may receive
+// meanwhile, but not read ahead.
+func (s *WriteSocket) AwaitMsg() error { return s.in.await() }
+
+// ReadAhead reads what there is without waiting. It returns whether anything was read that is not
+// received yet, which may be the end.
+func (s *WriteSocket) ReadAhead() (anything bool) {
+	s.in.fill(false)
+	return len(s.in.ahead()) > 0 || s.in.err != nil
+}
+
+// AtHand tells whether a whole message was read ahead, for which RecvMsg does not wait.
+func (s *WriteSocket) AtHand() bool {
+	for b := s.in.ahead(); len(b) >= lengthBytes; {
+		size := binary.BigEndian.Uint32(b)
+		b = b[lengthBytes:]
+		switch shared := size&sharedFlag != 0; {
+		case shared && s.view != nil:
+			return len(b) >= placeBytes
+		case !shared || s.memory == nil:
+			return uint64(len(b)) >= uint64(size)
+		}
+	}
+	return false
 }
 
 func (s *WriteSocket) receiveLength() (uint32, error) {

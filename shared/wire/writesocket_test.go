@@ -3,8 +3,6 @@
 package wire
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -216,7 +214,7 @@ func TestWriteSocketOfTheDead(t *testing.T) {
 
 // socketOf returns a socket through which raw comes.
 func socketOf(raw []byte) *WriteSocket {
-	return &WriteSocket{codec: NewCodec(), in: bufio.NewReaderSize(bytes.NewReader(raw), readAheadBytes)}
+	return &WriteSocket{codec: NewCodec(), in: &socketReader{buf: raw, w: len(raw), err: io.EOF}}
 }
 
 // FuzzWriteSocket: what a driver that may be hostile sends. What is received is what gRPC

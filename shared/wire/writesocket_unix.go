@@ -4,6 +4,7 @@ package wire
 
 import (
 	"errors"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,6 +18,31 @@ func writeNow(fd uintptr, b []byte) (n int, err error) {
 			return 0, nil
 		default:
 			return max(n, 0), err
+		}
+	}
+}
+
+// receiveNow receives what there is into b, which has room. done is false if that is nothing yet.
+func receiveNow(fd uintptr, b []byte) (n int, done bool, err error) {
+	for {
+		switch n, _, err = unix.Recvfrom(int(fd), b, unix.MSG_DONTWAIT); {
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.EAGAIN):
+			return 0, false, nil
+		default:
+			return max(n, 0), true, ended(n, os.NewSyscallError("recvfrom", err))
+		}
+	}
+}
+
+// readable tells whether there is something to receive, which may be the end.
+func readable(fd uintptr) bool {
+	var b [1]byte
+	for {
+		switch _, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_DONTWAIT|unix.MSG_PEEK); {
+		case errors.Is(err, unix.EINTR):
+		default:
+			return !errors.Is(err, unix.EAGAIN)
 		}
 	}
 }

@@ -50,12 +50,17 @@ type chunk struct {
 	first uint64 // sequence of the first entry that is left
 	count int    // entries that are left
 	off   int    // where they begin
+	lent  bool   // as a batch
+	plain bool   // its block has no use for checks, nor for being told of messages
 
 	left    uint64   // the first of those sequences right before first that are left out on purpose; 0 if none
 	dropped *Dropped // set if it stands for messages that were dropped
 }
 
 func (c *chunk) end() uint64 { return c.first + uint64(c.count) }
+
+// Use makes the queue keep what comes in another store. What it has stays where it is.
+func (q *Queue) Use(store Store) { q.store = store }
 
 // New returns a queue for the stream, which keeps its messages in store. Its
 // first message gets sequence 1.
@@ -125,6 +130,25 @@ func (q *Queue) Append(m *logdriver.Message, n wire.Measured) (seq uint64, size 
 	return q.next - 1, size, nil
 }
 
+// AppendQuickly is Append where the last block has room and does not check messages. It returns false
+// and does nothing otherwise.
+func (q *Queue) AppendQuickly(m *logdriver.Message, n wire.Measured) (ok bool) {
+	if len(q.chunks) == 0 {
+		return false
+	}
+	c := q.chunks[len(q.chunks)-1]
+	size := n.Size()
+	if !c.plain || cap(c.buf)-len(c.buf) < size || c.end() != q.next {
+		return false
+	}
+	c.buf = n.AppendEntry(c.buf, m)
+	c.count++
+	q.count++
+	q.bytes += size
+	q.next++
+	return true
+}
+
 // add encodes m, of size n, at the end of c, which has room for it even if it is
 // checked.
 func (c *chunk) add(m *logdriver.Message, n wire.Measured) (size int) {
@@ -169,7 +193,8 @@ func (q *Queue) alloc(first uint64, want, size int) (*chunk, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &chunk{block: block, buf: block.Room(), first: first}, nil
+	_, plain := block.(*memoryBlock)
+	return &chunk{block: block, buf: block.Room(), first: first, plain: plain}, nil
 }
 
 // Take copies messages at the cursor into w, as batches of the given logger, up
@@ -186,6 +211,9 @@ func (q *Queue) Take(w *wire.WriteRequest, logger uint64, limit int, force bool,
 			break
 		}
 		c := q.chunks[at]
+		if taken > 0 && !c.whole(at == len(q.chunks)-1, off, limit-taken) {
+			break // parts of blocks have to be looked for, and copied
+		}
 		entries, n := c.cut(off, seq, last, limit-taken, force && taken == 0)
 		if n == 0 {
 			break
@@ -223,11 +251,21 @@ const lentBytes = 4 << 10
 
 // put adds entries, which begin at off, to w.
 func (c *chunk) put(w *wire.WriteRequest, logger, seq uint64, off int, entries []byte) {
-	if b, ok := c.block.(Lender); ok && len(entries) >= lentBytes {
+	b, ok := c.block.(Lender)
+	switch {
+	case !ok || len(entries) < lentBytes:
+		w.AppendBatch(logger, seq, entries)
+	case off == 0 && !c.lent:
+		c.lent = true
+		w.AttachMessage(b.LendBatch(logger, seq, len(entries)))
+	default:
 		w.AttachBatch(logger, seq, b.Lend(off, len(entries)))
-		return
 	}
-	w.AppendBatch(logger, seq, entries)
+}
+
+// whole tells whether the rest of c from off on fits into size and nothing is going to be added.
+func (c *chunk) whole(last bool, off, size int) bool {
+	return len(c.buf)-off <= size && (!last || !c.lends())
 }
 
 func (c *chunk) lends() bool {

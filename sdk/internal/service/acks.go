@@ -22,8 +22,8 @@ const (
 // acknowledgements wait for others.
 const (
 	ackPause = 5 * time.Millisecond
-	// hurriedBytes is how much of the windows ends the pause when it is settled.
-	hurriedBytes = 16 << 10
+	// hurriedPart is the part of a window that ends the pause when it is settled.
+	hurriedPart = 8
 	// hurriedRequests is how many requests end it: a host may send few more before it
 	// waits for an answer.
 	hurriedRequests = 64
@@ -33,6 +33,7 @@ const (
 type ackQueue struct {
 	wake     chan struct{} // holds a token if there may be something to do
 	pause    time.Duration // after a response
+	hurried  int           // how many bytes end it when they are settled
 	requests atomic.Int64  // received since the last response
 	ending   atomic.Int64  // streams that wait for the last worker to end
 
@@ -45,8 +46,8 @@ type ackQueue struct {
 	timer   *time.Timer
 }
 
-func newAckQueue() *ackQueue {
-	q := &ackQueue{wake: make(chan struct{}, 1), pause: ackPause}
+func newAckQueue(window int) *ackQueue {
+	q := &ackQueue{wake: make(chan struct{}, 1), pause: ackPause, hurried: window / hurriedPart}
 	q.timer = time.AfterFunc(time.Hour, q.pauseEnded)
 	q.timer.Stop()
 	return q
@@ -59,25 +60,23 @@ func (q *ackQueue) pauseEnded() {
 	q.poke()
 }
 
-// add lists l if it is not listed, for which so many bytes more are settled. The caller
-// holds l.mu and has set l.dirty.
-func (q *ackQueue) add(l *logger, unlisted bool, bytes int, urgent bool) {
+// add lists l if it is not listed, for which so many bytes more are settled. It returns whether
+// a response is to be made at once. The caller holds l.mu and has set l.dirty.
+func (q *ackQueue) add(l *logger, unlisted bool, bytes int, urgent bool) (due bool) {
 	q.mu.Lock()
 	if unlisted {
 		q.dirty = append(q.dirty, l)
 	}
 	q.bytes += bytes
-	due := urgent || q.due()
+	due = urgent || q.due()
 	q.mu.Unlock()
-	if due {
-		q.poke()
-	}
+	return due
 }
 
 // due tells whether a response is to be made at once. Otherwise the timer will tell. It is
 // called with q.mu.
 func (q *ackQueue) due() bool {
-	if q.bytes >= hurriedBytes || q.requests.Load() >= hurriedRequests {
+	if q.bytes >= q.hurried || q.requests.Load() >= hurriedRequests {
 		return true
 	}
 	if q.waiting {

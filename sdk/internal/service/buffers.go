@@ -7,19 +7,23 @@ import (
 	"google.golang.org/grpc/mem"
 )
 
-// maxRetained is how many requests may be kept at once instead of copying batches out of
+// maxRetainedBytes is how much may be kept of requests at once instead of copying batches out of
 // them. A request may be far larger than the batch in it, or in one of few places that the
 // host shares, and batches may wait for long: copies keep what waits as small as the
 // windows promise.
-const maxRetained = 16
+const (
+	maxRetainedBytes = 4 << 20
+	// minRetainedBytes is what a small one counts, which may lie in memory of that size.
+	minRetainedBytes = 16 << 10
+)
 
 // buffers keeps batches beyond the receiving of the next request.
 type buffers struct {
 	pool     mem.BufferPool
-	retained *atomic.Int32 // requests
+	retained *atomic.Int64 // bytes
 }
 
-func newBuffers() buffers { return buffers{wire.Buffers(), new(atomic.Int32)} }
+func newBuffers() buffers { return buffers{wire.Buffers(), new(atomic.Int64)} }
 
 // lend begins the keeping of batches that arrived in req. The caller ends it.
 func (k buffers) lend(req *wire.WriteRequest) lending { return lending{buffers: k, req: req} }
@@ -45,11 +49,12 @@ func (k *lending) begin() bool {
 	switch {
 	case k.lease != nil:
 		return true
-	case k.retained.Load() >= maxRetained:
+	case k.retained.Load() >= maxRetainedBytes:
 		return false
 	}
-	k.retained.Add(1)
-	k.lease = &lease{release: k.req.Retain(), retained: k.retained}
+	size := int64(max(k.req.Received(), minRetainedBytes))
+	k.retained.Add(size)
+	k.lease = &lease{release: k.req.Retain(), size: size, retained: k.retained}
 	k.lease.uses.Store(1) // until end
 	return true
 }
@@ -65,13 +70,14 @@ func (k *lending) end() {
 type lease struct {
 	uses     atomic.Int32
 	release  func()
-	retained *atomic.Int32
+	size     int64
+	retained *atomic.Int64
 }
 
 func (l *lease) end() {
 	if l.uses.Add(-1) == 0 {
 		l.release()
-		l.retained.Add(-1)
+		l.retained.Add(-l.size)
 	}
 }
 

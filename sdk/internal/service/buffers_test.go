@@ -11,13 +11,13 @@ import (
 	"github.com/logplug/logplug/shared/logdriver"
 )
 
-// untilLent waits until so many requests are kept.
-func (p *peer) untilLent(n int32) {
+// untilLent waits until so many requests are kept, all small ones.
+func (p *peer) untilLent(n int64) {
 	p.t.Helper()
 	deadline := time.Now().Add(patience)
-	for p.svc.buffers.retained.Load() != n {
+	for p.svc.buffers.retained.Load() != n*minRetainedBytes {
 		if time.Now().After(deadline) {
-			p.t.Fatalf("%d requests are kept, expected %d", p.svc.buffers.retained.Load(), n)
+			p.t.Fatalf("%d bytes of requests are kept, expected %d requests", p.svc.buffers.retained.Load(), n)
 		}
 		runtime.Gosched()
 	}
@@ -65,11 +65,12 @@ func TestManyRequestsAreNotKept(t *testing.T) {
 	p := serve(t, Config{Driver: driverOf(s)})
 	id := p.open(logdriver.Info{}).Logger
 	w := p.write()
-	const n = 2 * maxRetained
+	const most = maxRetainedBytes / minRetainedBytes
+	const n = 2 * most
 	for seq := uint64(1); seq <= n; seq++ {
 		w.send(span{id, seq, []string{strings.Repeat("x", 2000)}})
 	}
-	p.untilLent(maxRetained)
+	p.untilLent(most)
 	close(release)
 	w.untilAcked(id, n)
 	p.untilLent(0)

@@ -97,9 +97,17 @@ func (l *logger) log() *slog.Logger {
 // markLocked makes an acknowledgement due, for which so many bytes more are settled,
 // urgently or not. l.mu is held.
 func (l *logger) markLocked(bytes int, urgent bool) {
+	if l.noteLocked(bytes, urgent) {
+		l.svc.acks.poke()
+	}
+}
+
+// noteLocked is markLocked for those who see to it that the acknowledgement leaves if it returns
+// true.
+func (l *logger) noteLocked(bytes int, urgent bool) (due bool) {
 	added := !l.dirty
 	l.dirty = true
-	l.svc.acks.add(l, added, bytes, urgent)
+	return l.svc.acks.add(l, added, bytes, urgent)
 }
 
 // beginLocked makes the caller run the worker, unless there is one and false is

@@ -11,9 +11,10 @@ import (
 )
 
 const (
-	// lightBytes is the largest request whose workers are run by the goroutine that has
-	// received it.
-	lightBytes = 4 << 10
+	// lightBytes is the most whose workers are run by the goroutine that has received it.
+	lightBytes = 512 << 10
+	// gatherBytes is what is received at once if it is at hand, before workers are run.
+	gatherBytes = 256 << 10
 	// stallTime is how long one of them may take before somebody else receives, at most
 	// twice as long.
 	stallTime = 10 * time.Millisecond
@@ -67,13 +68,12 @@ func (r *receiver) lead(leader int) {
 	var (
 		req   wire.WriteRequest
 		start []*logger
+		size  int
 		err   error
 	)
 	defer req.Free()
 	for {
-		start, err = r.ws.next(&req, start[:0])
-		size := req.Received()
-		req.Free() // what is kept of it has its own hold
+		start, size, err = r.ws.gather(&req, start[:0])
 		switch {
 		case errors.Is(err, io.EOF):
 			r.end <- nil
@@ -89,18 +89,34 @@ func (r *receiver) lead(leader int) {
 	}
 }
 
+// gather receives and queues what is at hand, at least one request. It returns the loggers whose
+// workers are to be run, none with an error, and the size of the requests.
+func (ws *writeStream) gather(req *wire.WriteRequest, start []*logger) (_ []*logger, size int, err error) {
+	for {
+		if start, err = ws.next(req, start); err != nil {
+			ws.svc.spawn(start)
+			return nil, 0, err
+		}
+		size += req.Received()
+		req.Free() // what is kept of it has its own hold
+		if size >= gatherBytes || ws.ahead == nil || !ws.ahead.AtHand() {
+			return start, size, nil
+		}
+	}
+}
+
 // next receives and queues one request. It appends the loggers whose workers are to be
 // run to start, and returns io.EOF when the host sends nothing more.
 func (ws *writeStream) next(req *wire.WriteRequest, start []*logger) ([]*logger, error) {
 	switch err := ws.RecvMsg(req); {
 	case errors.Is(err, io.EOF):
-		return nil, io.EOF
+		return start, io.EOF
 	case errors.Is(err, wire.ErrMalformed):
-		return nil, &rpcError{codes.InvalidArgument, err.Error()}
+		return start, &rpcError{codes.InvalidArgument, err.Error()}
 	case err != nil:
-		return nil, streamError(err)
+		return start, streamError(err)
 	case ws.replaced():
-		return nil, &rpcError{codes.Aborted, "another Write stream has taken the place of this one"}
+		return start, &rpcError{codes.Aborted, "another Write stream has taken the place of this one"}
 	}
 	if req.Received() == 0 {
 		ws.svc.acks.hasten()
@@ -115,8 +131,7 @@ func (ws *writeStream) next(req *wire.WriteRequest, start []*logger) ([]*logger,
 			l, err = ws.svc.receive(&lending, b)
 		}
 		if err != nil {
-			ws.svc.spawn(start)
-			return nil, &rpcError{codeOf(err), err.Error()}
+			return start, &rpcError{codeOf(err), err.Error()}
 		}
 		if l != nil {
 			start = append(start, l)
@@ -147,10 +162,15 @@ func (r *receiver) run(leader int, start []*logger, size int) bool {
 			r.ws.svc.tasks.Go(l.work)
 		}
 	}
-	began := time.Now()
+	began, due := time.Now(), false
+	defer func() {
+		if due {
+			r.ws.sendHere()
+		}
+	}()
 	for i, l := range own {
 		r.begin(own[i+1:])
-		l.workLed()
+		due = l.workLed() || due
 		if !r.finish(leader) {
 			return false
 		}
@@ -250,17 +270,19 @@ func (r *receiver) look() {
 type pace int8
 
 const (
-	// quickTime is how long the code may take for a batch to be called quick.
+	// quickTime is how long the code may take for a batch to be called quick, besides
+	// byteTime for each of its bytes.
 	quickTime = 100 * time.Microsecond
+	byteTime  = time.Nanosecond
 	briskPace = 4
 	maxPace   = 8
 	minPace   = -4
 	slowness  = 4
 )
 
-func (p *pace) note(took time.Duration) {
+func (p *pace) note(took time.Duration, bytes int) {
 	switch {
-	case took > quickTime:
+	case took > quickTime+time.Duration(bytes)*byteTime:
 		*p = max(*p-slowness, minPace)
 	case *p < maxPace:
 		*p++

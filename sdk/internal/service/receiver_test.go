@@ -165,7 +165,7 @@ func TestPace(t *testing.T) {
 	var p pace
 	note := func(n int, took time.Duration) {
 		for range n {
-			p.note(took)
+			p.note(took, 0)
 		}
 	}
 	if note(briskPace, quickTime); !p.brisk() {
@@ -223,33 +223,38 @@ func TestSlowCodeNeverLeads(t *testing.T) {
 // host is about to wait for them.
 func TestAcksWait(t *testing.T) {
 	l := &logger{}
+	add := func(q *ackQueue, unlisted bool, bytes int, urgent bool) {
+		if q.add(l, unlisted, bytes, urgent) {
+			q.poke()
+		}
+	}
 	for name, c := range map[string]struct {
 		add func(*ackQueue)
 		due bool
 	}{
-		"a little": {func(q *ackQueue) { q.add(l, true, 100, false) }, false},
-		"urgent":   {func(q *ackQueue) { q.add(l, true, 0, true) }, true},
+		"a little": {func(q *ackQueue) { add(q, true, 100, false) }, false},
+		"urgent":   {func(q *ackQueue) { add(q, true, 0, true) }, true},
 		"asked for": {func(q *ackQueue) {
 			q.hasten()
 			<-q.wake
 			q.take(nil)
-			q.add(l, true, 1, false)
+			add(q, true, 1, false)
 		}, true},
 		"asked for long ago": {func(q *ackQueue) {
 			q.hasten()
 			<-q.wake
 			q.hasty = q.hasty.Add(-q.pause)
-			q.add(l, true, 1, false)
+			add(q, true, 1, false)
 		}, false},
-		"many bytes":    {func(q *ackQueue) { q.add(l, true, 1, false); q.add(l, false, hurriedBytes, false) }, true},
-		"many requests": {func(q *ackQueue) { q.requests.Add(hurriedRequests); q.add(l, true, 1, false) }, true},
-		"the time":      {func(q *ackQueue) { q.left = q.left.Add(-q.pause); q.add(l, true, 1, false) }, true},
+		"many bytes":    {func(q *ackQueue) { add(q, true, 1, false); add(q, false, q.hurried, false) }, true},
+		"many requests": {func(q *ackQueue) { q.requests.Add(hurriedRequests); add(q, true, 1, false) }, true},
+		"the time":      {func(q *ackQueue) { q.left = q.left.Add(-q.pause); add(q, true, 1, false) }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			q := newAckQueue()
+			q := newAckQueue(DefaultWindowBytes)
 			defer q.timer.Stop()
 			q.pause = time.Hour
-			q.add(l, true, 1, false)
+			add(q, true, 1, false)
 			<-q.wake // the first does not wait
 			if got := q.take(nil); len(got) != 1 {
 				t.Fatalf("%d loggers", len(got))

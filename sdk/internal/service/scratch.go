@@ -24,6 +24,7 @@ type scratch struct {
 	chunks []chunk              // oldest first; each with what is not settled of it
 	msgs   []*logdriver.Message // reused
 	view   []*logdriver.Message // what the driver is handed: it may reorder it
+	size   int                  // in bytes, of what the last decoding was of
 	rest   wire.Batch           // of the chunk that the last decoding stopped in
 }
 
@@ -31,11 +32,12 @@ type scratch struct {
 // most messages, and returns their number. It returns an error and 0 if the very first entry is
 // malformed; a later one ends the batch before it.
 func (s *scratch) decode(most int) (int, error) {
-	n, bytes := 0, 0
+	n := 0
+	s.size = 0
 	for i := range s.chunks {
 		s.rest = s.chunks[i].batch
 		for s.rest.Count > 0 {
-			if n == most || bytes >= maxBatchBytes {
+			if n == most || s.size >= maxBatchBytes {
 				return n, nil
 			}
 			before := s.rest
@@ -47,7 +49,7 @@ func (s *scratch) decode(most int) (int, error) {
 				s.rest = before
 				return n, nil
 			}
-			bytes += before.Size - s.rest.Size
+			s.size += before.Size - s.rest.Size
 			n++
 		}
 	}

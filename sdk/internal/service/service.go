@@ -97,7 +97,7 @@ func New(cfg Config) *Service {
 		log:     cfg.Log,
 		secrets: cfg.Secrets,
 		backoff: newBackoffRange(cfg.BackoffMin, cfg.BackoffMax),
-		acks:    newAckQueue(),
+		acks:    newAckQueue(cfg.WindowBytes),
 		buffers: newBuffers(),
 		workers: sync.Pool{New: func() any { return new(worker) }},
 		loggers: make(map[uint64]*logger),

@@ -17,6 +17,7 @@ type worker struct {
 	*logger
 	scratch
 	led     bool                        // it is run by the goroutine that receives
+	due     bool                        // that is to send acknowledgements
 	backoff *backoff.ExponentialBackOff // nil unless the last attempt failed
 	waiting bool                        // the driver holds chunks back
 	urgency Urgency
@@ -25,11 +26,11 @@ type worker struct {
 }
 
 // work is the logger's worker goroutine.
-func (l *logger) work() { l.newWorker(false).run() }
+func (l *logger) work() { _ = l.newWorker(false).run() }
 
 // workLed is work for the goroutine that receives: where the worker would have to wait,
-// it goes on in a goroutine of its own.
-func (l *logger) workLed() { l.newWorker(true).run() }
+// it goes on in a goroutine of its own. It returns whether acknowledgements are to be sent.
+func (l *logger) workLed() (due bool) { return l.newWorker(true).run() }
 
 func (l *logger) newWorker(led bool) *worker {
 	w := l.svc.workers.Get().(*worker)
@@ -37,27 +38,30 @@ func (l *logger) newWorker(led bool) *worker {
 	return w
 }
 
-func (w *worker) run() {
+func (w *worker) run() (due bool) {
 	for w.take() {
 		err := w.attempt()
+		w.answer()
 		switch {
 		case err == nil:
 		case w.led:
-			w.led = false
+			due := w.due
+			w.led, w.due = false, false
 			w.svc.tasks.Go(func() {
 				w.retryLater(err)
-				w.run()
+				_ = w.run()
 			})
-			return
+			return due
 		default:
 			w.retryLater(err)
 		}
 	}
-	svc := w.svc
+	svc, due := w.svc, w.due
 	w.logger = nil
 	svc.workers.Put(w)
 	svc.working.Add(-1)
 	svc.acks.workerEnded()
+	return due
 }
 
 // take moves the queue to the worker. It returns false, and the worker has ended,
@@ -144,7 +148,7 @@ func (w *worker) attempt() error {
 	}
 	out := w.deliver(n, urgency)
 	w.yield()
-	w.pace.note(time.Since(began))
+	w.pace.note(time.Since(began), w.size)
 	closer := w.panics.learn(n, &out)
 	out.check(n)
 	if out.done > 0 || closer {
@@ -186,11 +190,23 @@ func (w *worker) settle(n int, all bool, rejected map[int]error, failed bool) {
 		w.settled = last
 		w.bytes -= bytes
 		w.failures = append(w.failures, failures...)
-		w.markLocked(bytes, len(failures) > 0)
+		w.mark(bytes, len(failures) > 0)
 	}
 	if !failed && w.blocked != "" {
 		w.blocked = ""
-		w.markLocked(0, true)
+		w.mark(0, true)
+	}
+}
+
+// mark is markLocked, but that the acknowledgement is left to answer, or to the leader.
+func (w *worker) mark(bytes int, urgent bool) { w.due = w.noteLocked(bytes, urgent) || w.due }
+
+// answer sends acknowledgements if they are due: to wake another goroutine for that may take as
+// long as all that is in the queue.
+func (w *worker) answer() {
+	if w.due && !w.led {
+		w.due = false
+		w.svc.answer()
 	}
 }
 

@@ -24,6 +24,12 @@ type stream interface {
 	RecvMsg(any) error
 }
 
+// readAhead is a stream that knows what it has read.
+type readAhead interface {
+	// AtHand tells whether a whole message has been read, which RecvMsg need not wait for.
+	AtHand() bool
+}
+
 // writeStream is one call of Write.
 type writeStream struct {
 	svc *Service
@@ -35,6 +41,8 @@ type writeStream struct {
 	flush chan chan<- struct{} // asks for what is due to be sent before the answer
 
 	receiver *receiver
+	ahead    readAhead  // nil if the stream is none
+	sending  sync.Mutex // held by whoever sends acknowledgements
 	view     *wire.SharedView
 
 	endOnce sync.Once
@@ -114,6 +122,7 @@ func (s *Service) attach(st stream) *writeStream {
 		eof: make(chan struct{}), ended: make(chan struct{}), acked: make(chan struct{}), flush: make(chan chan<- struct{}),
 	}
 	ws.receiver = newReceiver(ws)
+	ws.ahead, _ = st.(readAhead)
 	s.mu.Lock()
 	old := s.stream
 	s.stream, ws.view = ws, s.view
@@ -241,6 +250,32 @@ func (l *logger) receive(in *lending, b wire.Batch) (run bool, err error) {
 func (ws *writeStream) sendDirty() error {
 	// Workers that are about to finish may join in.
 	runtime.Gosched()
+	ws.sending.Lock()
+	defer ws.sending.Unlock()
+	return ws.sendListed()
+}
+
+// answer sends acknowledgements that are due, or leaves that to others.
+func (s *Service) answer() {
+	s.mu.Lock()
+	ws := s.stream
+	s.mu.Unlock()
+	if ws != nil {
+		ws.sendHere()
+	}
+}
+
+// sendHere is sendDirty for a leader, which leaves it to others where somebody sends already.
+func (ws *writeStream) sendHere() {
+	if !ws.sending.TryLock() {
+		ws.svc.acks.poke()
+		return
+	}
+	defer ws.sending.Unlock()
+	_ = ws.sendListed() // receiving fails, too
+}
+
+func (ws *writeStream) sendListed() error {
 	if ws.replaced() {
 		ws.svc.acks.poke() // they are the next stream's
 		return errStreamEnded
@@ -298,5 +333,8 @@ func (ws *writeStream) takeBack(failed, others []*logger) {
 	}
 	for _, l := range others {
 		ws.svc.acks.add(l, true, 0, true) // it is still marked
+	}
+	if len(others) > 0 {
+		ws.svc.acks.poke()
 	}
 }
