@@ -29,7 +29,7 @@ func (l *logger) accept(m *logdriver.Message, deadline *time.Time) error {
 	if !l.queued {
 		ready = l.schedule()
 	}
-	if l.unsent() >= l.pressed+pressBytes {
+	if l.unsent() >= l.pressed+l.presses {
 		much = l.press()
 	}
 	l.mu.Unlock()

@@ -62,7 +62,8 @@ type Config struct {
 	Timeouts Timeouts
 
 	// Linger is the longest that a message waits for company: while the driver owes
-	// many answers, or where hundreds of loggers share its stream. Otherwise
+	// many answers, where hundreds of loggers share its stream, or right behind requests that
+	// were full. Otherwise
 	// messages leave at once. The default is 4 milliseconds; negative turns it off.
 	Linger time.Duration
 

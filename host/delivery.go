@@ -14,8 +14,8 @@ const (
 	// pressBytes is how much may wait before the goroutine that logs sends it: as many blocks
 	// as fit into a request, but for the last one, to which it still adds.
 	pressBytes = maxFrameBytes - wire.BlockBytes
-	// heavyBytes is the size above which messages are left to the sender: it is they that take
-	// time, and not to wake it.
+	// heavyBytes is the size above which messages are left to the sender unless they come alone: it is
+	// they that take time, and not to wake it.
 	heavyBytes = 64 << 10
 )
 

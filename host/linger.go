@@ -21,8 +21,8 @@ const (
 	manyLoggers = 200
 	// lingerPerLogger is how long messages then wait, for each logger in use.
 	lingerPerLogger = 4 * time.Microsecond
-	// busyTime is how long a full request makes messages wait for others that fill the next, and
-	// restTime how long they do at most.
+	// busyTime is how long a full request that has left from Log makes messages wait for others that
+	// fill the next, and restTime how long they do at most.
 	busyTime = time.Millisecond
 	restTime = 300 * time.Microsecond
 	// usePeriod is the time in which a logger has to log to be in use.
@@ -83,7 +83,7 @@ func (g *linger) left(now time.Time, lone bool) {
 	g.gathering = g.max > 0 && (g.patient || g.busy || g.unanswered >= maxUnanswered)
 }
 
-// filled takes note that the request that leaves is a full one.
+// filled takes note that the request that leaves is a full one, and not of the sender's.
 func (g *linger) filled(now time.Time) {
 	g.calm = now.Add(busyTime)
 	g.busy = true

@@ -57,6 +57,7 @@ type logger struct {
 	stream      spool.Stream
 	overflow    overflow
 	maxMessages uint64 // in the spool
+	presses     int    // bytes that are much to wait, see press
 	room        *room  // that it shares with others
 	claim       claim  // what it has taken of that ahead
 	cacheOf     string // of a cache, the driver whose logger it is a copy of
@@ -112,6 +113,7 @@ func newLogger(d *driver, r *request, stream spool.Stream, q *spool.Queue) *logg
 	if r.cacheOf != "" {
 		l.room = &d.host.cacheRoom
 	}
+	l.presses = min(pressBytes, r.overflow.bytes/2)
 	return l
 }
 

@@ -17,7 +17,7 @@ type receiver struct {
 // receive is the goroutine that reads acknowledgements, but for what others find at hand.
 func (s *session) receive() {
 	for {
-		ready, ok := s.receiveSome()
+		ready, ok := s.receiveOne()
 		if !ok {
 			return
 		}
@@ -27,28 +27,26 @@ func (s *session) receive() {
 	}
 }
 
-// receiveSome waits for acknowledgements and settles them. It returns whether messages have become
-// ready, and false when the session is over.
-func (s *session) receiveSome() (ready, ok bool) {
-	prompt, over := s.sender.prompt, false
-	if prompt != nil {
-		over = prompt.AwaitMsg() != nil // RecvMsg tells why
-	}
-	r := &s.receiver
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for ok = true; ok && (prompt == nil || over || prompt.ReadAhead()); {
-		ok = s.takeResponse() && s.settleResponse()
-		if prompt == nil {
-			break
+// receiveOne waits for a response and settles what it acknowledges. It returns whether messages have
+// become ready, and false when the session is over.
+func (s *session) receiveOne() (ready, ok bool) {
+	r, prompt := &s.receiver, s.sender.prompt
+	for over := false; ; over = prompt.AwaitMsg() != nil { // then RecvMsg tells why
+		r.mu.Lock()
+		if prompt == nil || over || prompt.ReadAhead() {
+			ok = s.takeResponse() && s.settleResponse()
+			ready = r.takeReady()
+			r.mu.Unlock()
+			return ready, ok
 		}
+		r.mu.Unlock()
 	}
-	return r.takeReady(), ok
 }
 
-// receiveHere settles what the driver has acknowledged, as far as that is at hand. The caller is to
-// send what has become ready. What the driver rejects is left to others: it is written to a file,
-// for which nobody who logs waits.
+// receiveHere settles what the driver has acknowledged, as far as that is at hand: all of what is read
+// ahead here, as whoever waits for more does not see that. The caller is to send what has
+// become ready. What the driver rejects is left to others: it is written to a file, for which nobody
+// who logs waits.
 func (s *session) receiveHere() {
 	r, prompt := &s.receiver, s.sender.prompt
 	if !r.mu.TryLock() {
@@ -58,7 +56,9 @@ func (s *session) receiveHere() {
 		if r.resp.HasFailures() {
 			go func() { // still the one that receives
 				defer r.mu.Unlock()
-				if s.settleResponse() && r.takeReady() {
+				for s.settleResponse() && prompt.AtHand() && s.takeResponse() {
+				}
+				if r.takeReady() {
 					s.hurry()
 				}
 			}()

@@ -21,9 +21,10 @@ type fakePrompt struct {
 	answers []wire.WriteResponse
 }
 
-func (p *fakePrompt) SendMsg(m any) error { return p.SendNow(m.(*wire.WriteRequest)) }
+func (p *fakePrompt) SendMsg(m any) error { return p.SendNow(m) }
 
-func (p *fakePrompt) SendNow(m *wire.WriteRequest) error {
+func (p *fakePrompt) SendNow(request any) error {
+	m := request.(*wire.WriteRequest)
 	if m.Len() == 0 {
 		p.asked++
 		return nil
@@ -65,7 +66,7 @@ func (p *fakePrompt) ReadAhead() bool  { return len(p.answers) > 0 }
 func (p *fakePrompt) AtHand() bool     { return len(p.answers) > 0 }
 
 // promptLogger is a logger of a session whose goroutines do not get to run.
-func promptLogger(t *testing.T, window int) (*logger, *fakePrompt) {
+func promptLogger(t *testing.T, window int, change func(*request)) (*logger, *fakePrompt) {
 	t.Helper()
 	d := fakeDriver(t, spool.Memory{})
 	s, p := fakeSession(t, d, &fakeProcess{open: opens(1)}), new(fakePrompt)
@@ -73,7 +74,7 @@ func promptLogger(t *testing.T, window int) (*logger, *fakePrompt) {
 	// No messages leave alone.
 	s.linger, s.timer = linger{max: time.Hour, period: 1, sated: time.Now().Add(time.Hour)}, time.NewTimer(time.Hour)
 	t.Cleanup(func() { s.timer.Stop() })
-	l := fakeLogger(d, "c", nil)
+	l := fakeLogger(d, "c", change)
 	if err := s.adopt(t.Context(), l, opened{id: 1, window: window}); err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +97,7 @@ func logMuch(t *testing.T, l *logger, size, total int) {
 // TestWhoLogsSendsMuch: full requests leave from Log, also where the goroutine that is for that
 // finds no processor; what is left waits.
 func TestWhoLogsSendsMuch(t *testing.T) {
-	l, p := promptLogger(t, 64<<20)
+	l, p := promptLogger(t, 64<<20, nil)
 	logMuch(t, l, 100, 2<<20)
 	full := 0
 	for _, n := range p.sent {
@@ -115,9 +116,57 @@ func TestWhoLogsSendsMuch(t *testing.T) {
 	}
 }
 
+// TestSmallBuffersLeaveInTime: messages that wait for others leave before a small buffer is full.
+func TestSmallBuffersLeaveInTime(t *testing.T) {
+	const buffer = 128 << 10
+	l, p := promptLogger(t, 64<<20, func(r *request) { r.overflow = overflow{drop: dropNewest, bytes: buffer} })
+	l.session.linger.filled(time.Now())
+	logMuch(t, l, 100, buffer*6/10)
+	if dropped := l.Stats().Dropped.Messages; dropped > 0 || len(p.sent) == 0 {
+		t.Errorf("%d messages were dropped, sent were %d", dropped, p.sent)
+	}
+}
+
+// TestTurns: no logger has a second turn before all that wait have had one.
+func TestTurns(t *testing.T) {
+	first, p := promptLogger(t, 64<<20, nil)
+	s := first.session
+	loggers := []*logger{first}
+	for id := uint64(2); id <= 8; id++ {
+		l := fakeLogger(s.driver, "c", nil)
+		if err := s.adopt(t.Context(), l, opened{id: id, window: 64 << 20}); err != nil {
+			t.Fatal(err)
+		}
+		loggers = append(loggers, l)
+	}
+	s.linger.filled(time.Now())
+	for _, l := range loggers {
+		logMuch(t, l, 100, pressBytes*3/4)
+	}
+	if len(p.sent) > 0 {
+		t.Fatalf("sent were %d", p.sent)
+	}
+	had := make(map[*logger]int) // bytes
+	for len(had) < len(loggers) {
+		if sent, ok := s.sendHere(false); !ok || sent < fullBytes {
+			t.Fatalf("%d bytes were sent after %d loggers had a turn", sent, len(had))
+		}
+		second := false
+		for _, l := range loggers {
+			second = second || had[l] > 0 && l.inflight > had[l]
+			if l.inflight > 0 {
+				had[l] = l.inflight
+			}
+		}
+		if second && len(had) < len(loggers) {
+			t.Errorf("a second turn when %d loggers had theirs", len(had))
+		}
+	}
+}
+
 // TestHeavyMessagesAreTheSenders: who logs large messages does not send them, too.
 func TestHeavyMessagesAreTheSenders(t *testing.T) {
-	l, p := promptLogger(t, 64<<20)
+	l, p := promptLogger(t, 64<<20, nil)
 	logMuch(t, l, heavyBytes+1, 2<<20)
 	if len(p.sent) > 0 {
 		t.Errorf("sent from Log: %d", p.sent)
@@ -130,7 +179,7 @@ func TestHeavyMessagesAreTheSenders(t *testing.T) {
 // TestWhoLogsSettles: what the driver has acknowledged is settled from Log, also where the goroutine
 // that is for that finds no processor. What the driver rejects is not.
 func TestWhoLogsSettles(t *testing.T) {
-	l, p := promptLogger(t, 64<<20)
+	l, p := promptLogger(t, 64<<20, nil)
 	logMuch(t, l, 100, 1<<20)
 	p.answers = []wire.WriteResponse{{Acks: []wire.Ack{{Logger: 1, Seq: 100}}}, {Acks: []wire.Ack{{Logger: 1, Seq: p.last}, {Logger: 99, Seq: 1}}}}
 	last := p.last
@@ -142,7 +191,10 @@ func TestWhoLogsSettles(t *testing.T) {
 	s := l.session
 	letters := &letters{path: filepath.Join(t.TempDir(), deadLettersFile), limit: 1 << 20, log: l.driver.log}
 	l.driver.host.letters = letters
-	p.answers = []wire.WriteResponse{{Acks: []wire.Ack{{Logger: 1, Seq: last + 1, Failures: []wire.Failure{{Seq: last + 1, Reason: "no"}}}}}}
+	p.answers = []wire.WriteResponse{
+		{Acks: []wire.Ack{{Logger: 1, Seq: last + 1, Failures: []wire.Failure{{Seq: last + 1, Reason: "no"}}}}},
+		{Acks: []wire.Ack{{Logger: 1, Seq: last + 2}}}, // which nobody sees who waits for more
+	}
 	letters.mu.Lock() // whoever writes the letter has to wait
 	s.receiveHere()
 	letters.mu.Unlock()
@@ -151,13 +203,16 @@ func TestWhoLogsSettles(t *testing.T) {
 	if got := l.Stats(); got.Failed.Messages != 1 {
 		t.Errorf("%d messages have failed, want 1", got.Failed.Messages)
 	}
+	if got := l.queue.Acked(); got != last+2 {
+		t.Errorf("settled up to %d, acknowledged up to %d", got, last+2)
+	}
 }
 
 // TestWindowIsNotUsedInBits: where the rest of a window is small, and more than that waits, nothing
 // is sent before the driver has acknowledged more.
 func TestWindowIsNotUsedInBits(t *testing.T) {
 	const window = 1 << 20
-	l, p := promptLogger(t, window)
+	l, p := promptLogger(t, window, nil)
 	logMuch(t, l, 100, 2*window)
 	if l.inflight < window*3/4 || l.inflight > window {
 		t.Fatalf("%d bytes are on their way, the window is %d", l.inflight, window)

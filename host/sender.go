@@ -13,7 +13,7 @@ const (
 	// maxFrameBytes is how large a request of the Write stream grows before it
 	// is sent; a single message may exceed it.
 	maxFrameBytes = 256 << 10
-	// maxShareBytes is how much of it one logger may take at a time.
+	// maxShareBytes is how much of it one logger may take at a time while others wait.
 	maxShareBytes = 128 << 10
 	// fullBytes is the size from which a request is a full one.
 	fullBytes = maxFrameBytes / 2
@@ -27,6 +27,7 @@ type sender struct {
 	prompt promptStream // the stream, if it is one
 
 	mu    sync.Mutex // held by whoever writes; nobody who logs waits for it
+	over  bool       // nothing more is sent
 	req   wire.WriteRequest
 	ready []*logger // what is being sent; reused
 }
@@ -36,7 +37,7 @@ type promptStream interface {
 	writeStream
 	// SendNow sends m as far as that is possible without waiting. What is left
 	// precedes what is sent afterwards.
-	SendNow(m *wire.WriteRequest) error
+	SendNow(m any) error
 	// Unfinished tells whether something is left, or sending has failed.
 	Unfinished() bool
 	// Finish sends what is left.
@@ -66,7 +67,7 @@ func (s *session) enqueueLocked(l *logger) (leave bool) {
 	s.ready = append(s.ready, l)
 	s.linger.use(&l.used)
 	n := len(s.ready)
-	return n == 1 && !s.linger.gathering || n == busyLoggers
+	return n == 1 && !s.linger.gathering || n >= busyLoggers
 }
 
 // dispatch is enqueue for the goroutine that logs. A lone message it sends itself, where
@@ -113,7 +114,7 @@ func (s *session) sendHere(lone bool) (sent int, ok bool) {
 		return 0, false
 	}
 	defer q.mu.Unlock()
-	if q.prompt.Unfinished() {
+	if q.over || q.prompt.Unfinished() {
 		return 0, false
 	}
 	var wait time.Duration
@@ -124,12 +125,22 @@ func (s *session) sendHere(lone bool) (sent int, ok bool) {
 	if lone {
 		limit = maxLoneBytes
 	}
-	left := q.ready[:0]
+	share := limit
+	if len(q.ready) > 1 {
+		share = min(limit, maxShareBytes)
+	}
+	left, served := q.ready[:0], 0
 	for _, l := range q.ready {
-		if l.fill(s, &q.req, max(0, limit-q.req.Len())) {
+		if q.req.Len() > limit-limit/8 {
+			break // the rest is no turn for anybody
+		}
+		served++
+		if l.fill(s, &q.req, min(share, limit-q.req.Len())) {
 			left = append(left, l)
 		}
 	}
+	more := len(left) > 0 || served < len(q.ready)
+	s.putBack(q.ready[served:]) // before those that have had their turn
 	s.putBack(left)
 	clear(q.ready)
 	sent = q.req.Len()
@@ -145,7 +156,7 @@ func (s *session) sendHere(lone bool) (sent int, ok bool) {
 	if wait > 0 {
 		s.timer.Reset(wait)
 	}
-	return sent, (len(left) == 0 || wait > 0) && !q.prompt.Unfinished()
+	return sent, (!more || wait > 0) && !q.prompt.Unfinished()
 }
 
 // filled takes note that the request that leaves is a full one. It returns for how long what is left
@@ -192,6 +203,7 @@ func (s *session) takeReady(empty []*logger, lone bool) (ready []*logger, wait t
 // send is the goroutine that writes the stream, but for what others send without waiting.
 func (s *session) send() {
 	defer s.fail(errors.New("the sender ended"))
+	defer s.sender.end()
 	defer s.timer.Stop()
 	for {
 		select {
@@ -209,6 +221,17 @@ func (s *session) send() {
 		if wait > 0 {
 			s.timer.Reset(wait)
 		}
+	}
+}
+
+// end lets go of what was not sent. It is in the queues still.
+func (q *sender) end() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.over = true
+	q.req.Free()
+	if q.prompt != nil {
+		_ = q.prompt.Finish() // the session is over, and so is the stream
 	}
 }
 

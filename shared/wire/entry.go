@@ -258,6 +258,7 @@ func ElementTime(b []byte) time.Time {
 // concurrent use; the zero value is ready.
 type Decoder struct {
 	strings interner
+	source  string // of the last entry that had one
 }
 
 // DecodeEntry decodes the encoded Entry b into m, which must be empty. m.Line
@@ -303,11 +304,11 @@ func (d *Decoder) DecodeEntry(b []byte, m *logdriver.Message) error {
 	return nil
 }
 
-// front decodes what nearly all entries begin with as this package writes it: a time, a source that is
-// that of the entry before, and a line. It returns the rest, which may be all.
+// front decodes what nearly all entries begin with as this package writes them: a time, the source
+// that the entry before had, and a line. It returns the rest, which may be all.
 func (d *Decoder) front(b []byte, m *logdriver.Message) (rest []byte) {
 	const timeEnd = 9
-	source := d.strings.last
+	source := d.source
 	lineAt := timeEnd + 2 + len(source)
 	if len(source) > 0x7f || len(b) <= lineAt || b[0] != tagEntryTime || b[timeEnd] != tagEntrySource || int(b[timeEnd+1]) != len(source) ||
 		b[lineAt] != tagEntryLine || string(b[timeEnd+2:lineAt]) != source {
@@ -330,7 +331,8 @@ func (d *Decoder) bytesField(tag byte, v []byte, m *logdriver.Message) error {
 	case tagEntryLine:
 		m.Borrow(v)
 	case tagEntrySource:
-		m.Source = d.strings.intern(v)
+		d.source = d.strings.intern(v)
+		m.Source = d.source
 	case tagEntryError:
 		m.Err = errors.New(cutText(v, maxErrorBytes))
 	case tagEntryAttr:

@@ -57,7 +57,7 @@ type site struct {
 
 // seal makes what is being filled a part.
 func (f *frame) seal() {
-	if f.buf == nil {
+	if f.buf == nil || len(*f.buf) == 0 {
 		return
 	}
 	f.size += len(*f.buf)

@@ -16,7 +16,7 @@ const (
 )
 
 // WriteRequest is logplug.v1.WriteRequest in encoded form. To send it: fill it
-// with AppendBatch, then SendMsg, which empties it. To receive: RecvMsg, range
+// with AppendBatch and its like, then SendMsg or SendNow, which empties it. To receive: RecvMsg, range
 // over Batches.
 type WriteRequest struct{ frame }
 

@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/binary"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -57,7 +58,8 @@ var _ [1<<slotBits - maxSlots]slot // tickets have room for the number of every 
 
 // WriteMemory is the host's side of a write memory.
 type WriteMemory struct {
-	unmap func([]byte) error
+	unmap   func([]byte) error
+	cleanup runtime.Cleanup // unmaps what nobody has any more, should somebody forget to give it back
 
 	mu     sync.Mutex
 	data   []byte // nil when it is unmapped
@@ -65,7 +67,7 @@ type WriteMemory struct {
 	broken bool // the system has no memory for it
 	slots  []slot
 	free   [len(slotSizes)][]int // slots of each size: those used last, which may still be in caches, are at the end
-	blocks int                   // that are not freed
+	uses   int                   // of data: blocks that are not freed, and copying
 }
 
 // slot is room for one message, or a Block.
@@ -74,7 +76,7 @@ type slot struct {
 	ticket        uint32 // of the last message
 	lent          bool   // the driver has not given that back
 	owned         bool   // it is a block
-	used          bool   // it has pages
+	backed        bool   // all of it has pages
 }
 
 // place tells a driver where a message is.
@@ -94,6 +96,7 @@ func newWriteMemory(data []byte, unmap func([]byte) error) *WriteMemory {
 		}
 		slices.Reverse(m.free[class])
 	}
+	m.cleanup = runtime.AddCleanup(m, func(data []byte) { _ = unmap(data) }, data)
 	return m
 }
 
@@ -130,24 +133,38 @@ func (m *WriteMemory) lend(s *slot, offset int) place {
 
 // put copies a message of so many bytes into the memory, if there is room.
 func (m *WriteMemory) put(parts mem.BufferSlice, size int) (p place, ok bool) {
+	s, data := m.room(size)
+	if s == nil {
+		return p, false
+	}
+	ok = fill(data, parts) // in which nobody who needs a block waits for it
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.uses--
+	if !ok {
+		m.broken = true
+		_ = m.unmapUnused()
+		return p, false
+	}
+	p = m.lend(s, 0)
+	_ = m.unmapUnused()
+	return p, true
+}
+
+// room returns a slot for a message of so many bytes, and its memory, in use, or nil if there is none.
+func (m *WriteMemory) room(size int) (s *slot, data []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for class, c := range slotSizes {
 		if size > c.size {
 			continue
 		}
-		s := m.take(class)
-		if s == nil {
-			continue
+		if s := m.take(class); s != nil {
+			m.uses++
+			return s, m.memory(s)
 		}
-		s.used = true
-		if !fill(m.memory(s), parts) {
-			m.broken = true
-			return p, false
-		}
-		return m.lend(s, 0), true
 	}
-	return p, false
+	return nil, nil
 }
 
 // fill copies parts to the front of dst. It returns false where the system has no memory.
@@ -206,12 +223,12 @@ func (m *WriteMemory) Block() *Block {
 		return nil
 	}
 	data := m.memory(s)
-	if !s.used && !guard(func() { clear(data) }) { // from now on, it can be written to
+	if !s.backed && !guard(func() { clear(data) }) { // from now on, it can be written to
 		m.broken = true
 		return nil
 	}
-	s.used, s.owned = true, true
-	m.blocks++
+	s.backed, s.owned = true, true
+	m.uses++
 	return &Block{m, int(s.ticket & (1<<slotBits - 1)), data}
 }
 
@@ -225,7 +242,7 @@ func (b *Block) Free() {
 	defer m.mu.Unlock()
 	m.slots[b.index].owned = false
 	m.release(b.index)
-	m.blocks--
+	m.uses--
 	_ = m.unmapUnused()
 }
 
@@ -250,11 +267,12 @@ func (m *WriteMemory) Close() error {
 }
 
 func (m *WriteMemory) unmapUnused() error {
-	if m.data == nil || !m.closed || m.blocks > 0 {
+	if m.data == nil || !m.closed || m.uses > 0 {
 		return nil
 	}
 	data := m.data
 	m.data = nil
+	m.cleanup.Stop()
 	return m.unmap(data)
 }
 

@@ -558,3 +558,43 @@ func TestBlocksAreLimited(t *testing.T) {
 		t.Error("a block of memory that has failed")
 	}
 }
+
+// TestBlockOfAUsedSlot: all of a block has pages, also where a small message was before.
+func TestBlockOfAUsedSlot(t *testing.T) {
+	out, in, memory := sharing(t)
+	if err := out.SendMsg(requestOf(1, strings.Repeat("x", minSharedBytes))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := receiveLines(in, 1); err != nil {
+		t.Fatal(err)
+	}
+	giveBack(t, in, out)
+	block := memory.Block()
+	if got := string(block.Bytes()); got != strings.Repeat("\x00", BlockBytes) {
+		t.Error("a block that was never written to as a whole")
+	}
+	block.Free()
+}
+
+// TestNothingIsAskedFor by what is sent from blocks, behind what was not.
+func TestNothingIsAskedFor(t *testing.T) {
+	out, in, memory := sharing(t)
+	req := requestOf(1, "a line")
+	if err := out.SendNow(req); err != nil {
+		t.Fatal(err)
+	}
+	block := memory.Block()
+	defer block.Free()
+	one := inBlock(t, block, 2, "another")
+	req.AttachMessage(one.parts[0], block, one.at[0].offset)
+	if err := out.SendNow(req); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		var got WriteRequest
+		if err := in.RecvMsg(&got); err != nil || got.Received() == 0 {
+			t.Errorf("%d bytes: %v", got.Received(), err)
+		}
+		got.Free()
+	}
+}

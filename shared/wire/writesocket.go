@@ -49,7 +49,8 @@ const (
 	// readAheadBytes holds many small messages, and little of a large one, whose rest
 	// is read to where it stays.
 	readAheadBytes = 8 << 10
-	// promptBytes is the size of the messages that SendNow is for.
+	// promptBytes is how much SendNow writes, besides what is in a write memory: a larger message it
+	// leaves to Finish.
 	promptBytes = 16 << 10
 	// trustedBytes is what is allocated at once because of a length alone: enough for
 	// one message of the largest size, and little beside what may be on its way.
@@ -67,12 +68,13 @@ type WriteSocket struct {
 	place  [placeBytes]byte  // received
 	view   *SharedView       // where messages are that are received; may be nil
 
-	memory  *WriteMemory // for messages that are sent; may be nil
-	tickets []byte       // sent
-	heads   []byte       // sent
-	parts   net.Buffers  // reused
-	rest    net.Buffers  // of parts, to be written
-	err     error        // of sending
+	memory  *WriteMemory    // for messages that are sent; may be nil
+	tickets []byte          // sent
+	heads   []byte          // sent
+	parts   net.Buffers     // reused
+	rest    net.Buffers     // of parts, to be written
+	data    mem.BufferSlice // that rest borrows from
+	err     error           // of sending
 
 	raw     syscall.RawConn
 	small   []byte             // a message in one part; reused
@@ -108,21 +110,36 @@ func (s *WriteSocket) SendMsg(m any) error {
 	if err := s.Finish(); err != nil {
 		return err
 	}
+	if err := s.marshal(m); err != nil {
+		return err
+	}
+	return s.Finish()
+}
+
+// marshal makes rest what is to be written for m.
+func (s *WriteSocket) marshal(m any) (err error) {
 	var sites []site
 	if req, ok := m.(*WriteRequest); ok {
 		req.seal()
 		sites = req.at
 	}
-	data, err := s.codec.Marshal(m)
-	if err != nil {
+	if s.data, err = s.codec.Marshal(m); err != nil {
 		return err
 	}
-	defer data.Free()
-	if err := s.compose(data, sites); err != nil {
-		return err
+	if s.err = s.compose(s.data, sites); s.err != nil { // which has lent memory, perhaps
+		s.free()
+		return s.err
 	}
 	s.rest = s.parts
-	return s.Finish()
+	return nil
+}
+
+// free lets go of what rest was made of.
+func (s *WriteSocket) free() {
+	clear(s.parts)
+	s.rest = nil
+	s.data.Free()
+	s.data = nil
 }
 
 // compose makes parts what is to be written for data: those of it that are in the memory are messages by
@@ -182,32 +199,30 @@ func (s *WriteSocket) head(size int, at place) {
 	s.parts = append(s.parts, s.heads[n:])
 }
 
-// SendNow sends as much of m as can be sent without waiting. The rest is sent before the
+// SendNow is SendMsg for as much of m as can be sent without waiting. The rest is sent before the
 // next message, or by Finish. It fails while such a rest is left.
-func (s *WriteSocket) SendNow(m *WriteRequest) error {
+func (s *WriteSocket) SendNow(m any) error {
 	switch {
 	case s.err != nil:
 		return s.err
 	case len(s.rest) > 0:
 		return errors.New("an earlier message has not been sent as a whole")
 	}
-	if m.Len() < minSharedBytes {
-		s.small = binary.BigEndian.AppendUint32(s.small[:0], uint32(m.Len()))
-		s.small = m.drain(s.small)
+	if req, ok := m.(*WriteRequest); ok && req.Len() < minSharedBytes {
+		s.small = binary.BigEndian.AppendUint32(s.small[:0], uint32(req.Len()))
+		s.small = req.drain(s.small)
 	} else {
-		m.seal()
-		sites := m.at
-		data := m.marshal()
-		err := s.compose(data, sites)
-		s.small = s.small[:0]
-		for _, b := range s.parts {
-			s.small = append(s.small, b...)
-		}
-		clear(s.parts)
-		data.Free()
-		if err != nil {
+		if err := s.marshal(m); err != nil {
 			return err
 		}
+		if sizeOf(s.rest) > promptBytes {
+			return nil // to copy it would take longer than to wake who may wait
+		}
+		s.small = s.small[:0]
+		for _, b := range s.rest {
+			s.small = append(s.small, b...)
+		}
+		s.free()
 	}
 	s.wrote, s.failed = 0, nil
 	err := s.raw.Write(s.attempt)
@@ -221,6 +236,13 @@ func (s *WriteSocket) SendNow(m *WriteRequest) error {
 	}
 	s.shrink()
 	return nil
+}
+
+func sizeOf(parts net.Buffers) (n int) {
+	for _, b := range parts {
+		n += len(b)
+	}
+	return n
 }
 
 // shrink lets go of the memory of a large message, which is rare.
@@ -239,8 +261,7 @@ func (s *WriteSocket) Finish() error {
 		return s.err
 	}
 	_, s.err = s.rest.WriteTo(s.conn)
-	clear(s.parts)
-	s.rest = nil
+	s.free()
 	s.shrink()
 	return s.err
 }

@@ -22,15 +22,17 @@ func writeNow(fd uintptr, b []byte) (n int, err error) {
 	}
 }
 
+// Go's sockets never wait by themselves.
+
 // receiveNow receives what there is into b, which has room. done is false if that is nothing yet.
 func receiveNow(fd uintptr, b []byte) (n int, done bool, err error) {
 	for {
-		switch n, _, err = unix.Recvfrom(int(fd), b, unix.MSG_DONTWAIT); {
+		switch n, err = unix.Read(int(fd), b); {
 		case errors.Is(err, unix.EINTR):
 		case errors.Is(err, unix.EAGAIN):
 			return 0, false, nil
 		default:
-			return max(n, 0), true, ended(n, os.NewSyscallError("recvfrom", err))
+			return max(n, 0), true, ended(n, os.NewSyscallError("read", err))
 		}
 	}
 }
@@ -39,7 +41,7 @@ func receiveNow(fd uintptr, b []byte) (n int, done bool, err error) {
 func readable(fd uintptr) bool {
 	var b [1]byte
 	for {
-		switch _, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_DONTWAIT|unix.MSG_PEEK); {
+		switch _, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK); {
 		case errors.Is(err, unix.EINTR):
 		default:
 			return !errors.Is(err, unix.EAGAIN)

@@ -197,9 +197,10 @@ func (q *Queue) alloc(first uint64, want, size int) (*chunk, error) {
 	return &chunk{block: block, buf: block.Room(), first: first, plain: plain}, nil
 }
 
-// Take copies messages at the cursor into w, as batches of the given logger, up
+// Take puts messages at the cursor into w, as batches of the given logger, up
 // to limit bytes but at least one message if force is set, and none beyond the
-// sequence last. It moves the cursor behind them and returns their encoded size.
+// sequence last. It takes parts of blocks, and one to which messages may be added, only where they
+// are the first. It moves the cursor behind what it took and returns its encoded size.
 func (q *Queue) Take(w *wire.WriteRequest, logger uint64, limit int, force bool, last uint64) int {
 	taken := 0
 	if q.Unsent() && !q.chunks[q.cur].lends() {

@@ -208,16 +208,19 @@ func (ws *writeStream) awaitSettled() error {
 	ws.svc.acks.ending.Add(1)
 	defer ws.svc.acks.ending.Add(-1)
 	for ws.svc.working.Load() > 0 {
+		var sent chan<- struct{}
 		select {
 		case <-ws.svc.acks.wake:
-		case sent := <-ws.flush:
-			close(sent) // soon: what is due is sent below
+		case sent = <-ws.flush:
 		case <-ws.ended:
 			ws.svc.acks.poke()
 			return errStreamEnded
 		}
 		if err := ws.sendDirty(); err != nil {
 			return err
+		}
+		if sent != nil {
+			close(sent)
 		}
 	}
 	return ws.sendDirty()

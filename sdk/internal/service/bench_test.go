@@ -91,7 +91,7 @@ func benchmarkWrite(b *testing.B, open func() logdriver.Logger) {
 	p.rounds = b.N/p.count + 1
 	b.ReportAllocs()
 	b.ResetTimer()
-	if err := s.write(p); err != nil {
+	if err := s.write(p, nil); err != nil {
 		b.Fatal(err)
 	}
 	b.StopTimer()

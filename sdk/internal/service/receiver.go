@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/logplug/logplug/shared/wire"
@@ -11,37 +12,36 @@ import (
 )
 
 const (
-	// lightBytes is the most whose workers are run by the goroutine that has received it.
+	// lightBytes is the most whose workers a leader runs.
 	lightBytes = 512 << 10
-	// gatherBytes is what is received at once if it is at hand, before workers are run.
+	// gatherBytes is about how much a leader receives, if it is at hand, before it runs workers.
 	gatherBytes = 256 << 10
 	// stallTime is how long one of them may take before somebody else receives, at most
 	// twice as long.
 	stallTime = 10 * time.Millisecond
-	// ledTime is how long those of one request may take together before the rest of them
+	// ledTime is how long those that a leader runs in a row may take together before the rest of them
 	// get goroutines of their own.
 	ledTime = 5 * quickTime
 	// heavyTime is how long they may take before that counts: when leaders were kept for
-	// maxDebt by such requests, no more than one part in caution of the time is for them.
+	// maxDebt in this way, no more than one part in caution of the time is for them.
 	heavyTime = 10 * quickTime
 	maxDebt   = 5 * heavyTime
 	caution   = 50
 )
 
 // receiver queues what arrives on a stream, and starts the workers. Its goroutine, the
-// leader, runs those itself that have little to do and were quick before: to wake
-// another goroutine takes longer than they do. Should the driver's code keep it
-// nevertheless, another goroutine becomes the leader.
+// leader, runs those itself that were quick before: to wake another goroutine may take longer than
+// they do. Should the driver's code keep it nevertheless, another goroutine becomes the leader.
 type receiver struct {
 	ws  *writeStream
 	end chan error // gets the outcome, capacity 1
 
 	mu       sync.Mutex
-	leader   int       // counts them; one that has been replaced goes away
-	working  bool      // it runs a worker
-	rest     []*logger // whose workers it runs next
-	runs     uint64    // counts them
-	seen     uint64    // runs, when the watchdog looked last
+	left     *atomic.Bool // tells the leader that another has taken over; it goes away then
+	working  bool         // it runs a worker
+	rest     []*logger    // whose workers it runs next
+	runs     uint64       // counts them
+	seen     uint64       // runs, when the watchdog looked last
 	watching bool
 	watchdog *time.Timer
 	debt     time.Duration // for how long leaders were kept, less the time that has made up for it
@@ -49,7 +49,7 @@ type receiver struct {
 }
 
 func newReceiver(ws *writeStream) *receiver {
-	r := &receiver{ws: ws, end: make(chan error, 1)}
+	r := &receiver{ws: ws, end: make(chan error, 1), left: new(atomic.Bool)}
 	r.watchdog = time.AfterFunc(time.Hour, r.look)
 	r.watchdog.Stop()
 	return r
@@ -58,13 +58,14 @@ func newReceiver(ws *writeStream) *receiver {
 // receive queues what arrives, until the host sends nothing more.
 func (ws *writeStream) receive() error {
 	r := ws.receiver
-	ws.svc.tasks.Go(func() { r.lead(0) })
+	left := r.left
+	ws.svc.tasks.Go(func() { r.lead(left) })
 	defer r.watchdog.Stop()
 	return <-r.end
 }
 
-// lead receives until the stream ends or another leader has taken over.
-func (r *receiver) lead(leader int) {
+// lead receives until the stream ends or another leader has taken over, when left is set.
+func (r *receiver) lead(left *atomic.Bool) {
 	var (
 		req   wire.WriteRequest
 		start []*logger
@@ -82,15 +83,15 @@ func (r *receiver) lead(leader int) {
 			r.end <- err
 			return
 		}
-		if !r.run(leader, start, size) {
+		if !r.run(left, start, size) {
 			return
 		}
 		clear(start)
 	}
 }
 
-// gather receives and queues what is at hand, at least one request. It returns the loggers whose
-// workers are to be run, none with an error, and the size of the requests.
+// gather receives and queues one request, and those behind it that were read ahead. It returns the
+// loggers whose workers are to be run, none with an error, and the size of the requests.
 func (ws *writeStream) gather(req *wire.WriteRequest, start []*logger) (_ []*logger, size int, err error) {
 	for {
 		if start, err = ws.next(req, start); err != nil {
@@ -99,7 +100,7 @@ func (ws *writeStream) gather(req *wire.WriteRequest, start []*logger) (_ []*log
 		}
 		size += req.Received()
 		req.Free() // what is kept of it has its own hold
-		if size >= gatherBytes || ws.ahead == nil || !ws.ahead.AtHand() {
+		if size >= gatherBytes || ws.prompt == nil || !ws.prompt.AtHand() {
 			return start, size, nil
 		}
 	}
@@ -147,9 +148,9 @@ func (s *Service) spawn(start []*logger) {
 	}
 }
 
-// run runs the workers of the given loggers, which a request of so many bytes is for. It returns
-// false if another leader has taken over meanwhile.
-func (r *receiver) run(leader int, start []*logger, size int) bool {
+// run runs the workers of the given loggers, for which so many bytes were received, and sends the
+// acknowledgements that are due then. It returns false if another leader has taken over meanwhile.
+func (r *receiver) run(left *atomic.Bool, start []*logger, size int) bool {
 	if size > lightBytes || len(start) > 0 && r.wary() {
 		r.ws.svc.spawn(start)
 		return true
@@ -163,16 +164,11 @@ func (r *receiver) run(leader int, start []*logger, size int) bool {
 		}
 	}
 	began, due := time.Now(), false
-	defer func() {
-		if due {
-			r.ws.sendHere()
-		}
-	}()
 	for i, l := range own {
 		r.begin(own[i+1:])
-		due = l.workLed() || due
-		if !r.finish(leader) {
-			return false
+		due = l.workLed(left) || due
+		if !r.finish(left) {
+			return false // with acknowledgements others were told of
 		}
 		took := time.Since(began)
 		if took > heavyTime {
@@ -180,8 +176,11 @@ func (r *receiver) run(leader int, start []*logger, size int) bool {
 		}
 		if took > ledTime {
 			r.ws.svc.spawn(own[i+1:])
-			return true
+			break
 		}
+	}
+	if due {
+		r.ws.sendHere()
 	}
 	return true
 }
@@ -233,10 +232,10 @@ func (r *receiver) begin(rest []*logger) {
 
 // finish takes note that the worker has ended. It returns false if there is another
 // leader.
-func (r *receiver) finish(leader int) bool {
+func (r *receiver) finish(left *atomic.Bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.leader != leader {
+	if left.Load() {
 		return false
 	}
 	r.working, r.rest = false, nil
@@ -255,9 +254,11 @@ func (r *receiver) look() {
 		r.ws.svc.spawn(r.rest)
 		r.working, r.rest = false, nil
 		r.bewareLocked(2 * stallTime)
-		r.leader++
-		leader := r.leader
-		r.ws.svc.tasks.Go(func() { r.lead(leader) })
+		r.left.Store(true)
+		left := new(atomic.Bool)
+		r.left = left
+		r.ws.svc.acks.poke() // what is due and the leader was to send
+		r.ws.svc.tasks.Go(func() { r.lead(left) })
 	default:
 		r.watching = false
 		return

@@ -185,6 +185,9 @@ func TestPace(t *testing.T) {
 	if note(briskPace-minPace, 0); !p.brisk() {
 		t.Error("never quick again")
 	}
+	if p.note(2*quickTime, int(quickTime/byteTime)); !p.brisk() {
+		t.Error("a batch that is large may not take longer")
+	}
 }
 
 // TestSlowCodeNeverLeads: code that takes its time runs in a goroutine of its own, and so
@@ -296,5 +299,74 @@ func TestAcksDoNotStayWaiting(t *testing.T) {
 	case <-q.wake:
 	case <-time.After(patience):
 		t.Fatal("nobody is told of an acknowledgement")
+	}
+}
+
+// TestDoneBesideAStuckLeader: what a leader has stored before code that does not return is
+// acknowledged.
+func TestDoneBesideAStuckLeader(t *testing.T) {
+	quick, stuck := newStoppable(), newStoppable()
+	p := serve(t, Config{Driver: driverOf(quick, stuck)})
+	first, second := p.open(logdriver.Info{}).Logger, p.open(logdriver.Info{}).Logger
+	p.svc.acks.mu.Lock()
+	p.svc.acks.pause = 0 // what is stored is to be acknowledged at once
+	p.svc.acks.mu.Unlock()
+	w := p.write()
+	for next, nextStuck := uint64(1), uint64(1); ; {
+		next = w.sendEach(first, next, quick.led.Load)
+		nextStuck = w.sendEach(second, nextStuck, stuck.led.Load)
+		w.send(span{first, next, []string{"a line"}}, span{second, nextStuck, []string{"stop"}})
+		if <-stuck.stopped && quick.led.Load() {
+			w.untilAcked(first, next)
+			close(stuck.release)
+			w.untilAcked(second, nextStuck)
+			return
+		}
+		stuck.release <- struct{}{} // one of them took too long before, and was not led
+		w.untilAcked(second, nextStuck)
+		next, nextStuck = next+1, nextStuck+1
+		quick.led.Store(false)
+		stuck.led.Store(false)
+	}
+}
+
+// TestBusyBehindAStuckLeader: a worker that another leader has left behind acknowledges what it stores
+// although its queue is never empty.
+func TestBusyBehindAStuckLeader(t *testing.T) {
+	s := newStoppable()
+	p := serve(t, Config{Driver: driverOf(s)})
+	id := p.open(logdriver.Info{}).Logger
+	w := p.write()
+	next, _ := w.stopLeader(s, id, 0)
+	for range 5 {
+		w.send(span{id, next, []string{"stop"}}) // queued while the worker is in the batch before
+		p.untilReceived(id, next)
+		s.release <- struct{}{}
+		if led := <-s.stopped; !led {
+			t.Fatal("another goroutine stores what is queued behind")
+		}
+		w.untilAcked(id, next-1)
+		next++
+	}
+	close(s.release)
+	w.untilAcked(id, next-1)
+}
+
+// untilReceived waits until the logger has received a message.
+func (p *peer) untilReceived(id, seq uint64) {
+	p.t.Helper()
+	p.svc.mu.Lock()
+	l := p.svc.loggers[id]
+	p.svc.mu.Unlock()
+	for ctx := p.ctx(); ; runtime.Gosched() {
+		l.mu.Lock()
+		received := l.received
+		l.mu.Unlock()
+		if received >= seq {
+			return
+		}
+		if ctx.Err() != nil {
+			p.t.Fatalf("message %d does not arrive", seq)
+		}
 	}
 }

@@ -4,7 +4,7 @@
 // Each logger has a queue of received batches, bounded by its window, and a
 // worker that hands them to the driver's code while there is something in the
 // queue: in a goroutine of its own or, where that was quick before, in the one that
-// receives. Acknowledgements of all loggers leave through one goroutine a stream.
+// receives. Acknowledgements of all loggers leave together.
 package service
 
 import (

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -16,8 +17,8 @@ import (
 type worker struct {
 	*logger
 	scratch
-	led     bool                        // it is run by the goroutine that receives
-	due     bool                        // that is to send acknowledgements
+	led     *atomic.Bool                // it is run by a leader, and whether another has taken over from that; else nil
+	due     bool                        // acknowledgements are to be sent
 	backoff *backoff.ExponentialBackOff // nil unless the last attempt failed
 	waiting bool                        // the driver holds chunks back
 	urgency Urgency
@@ -26,13 +27,14 @@ type worker struct {
 }
 
 // work is the logger's worker goroutine.
-func (l *logger) work() { _ = l.newWorker(false).run() }
+func (l *logger) work() { _ = l.newWorker(nil).run() }
 
-// workLed is work for the goroutine that receives: where the worker would have to wait,
-// it goes on in a goroutine of its own. It returns whether acknowledgements are to be sent.
-func (l *logger) workLed() (due bool) { return l.newWorker(true).run() }
+// workLed is work for a leader: where the worker would have to wait, it goes on in a goroutine of
+// its own. left is set when another leader has taken over. It returns whether
+// acknowledgements are to be sent.
+func (l *logger) workLed(left *atomic.Bool) (due bool) { return l.newWorker(left).run() }
 
-func (l *logger) newWorker(led bool) *worker {
+func (l *logger) newWorker(led *atomic.Bool) *worker {
 	w := l.svc.workers.Get().(*worker)
 	*w = worker{logger: l, scratch: w.scratch, led: led}
 	return w
@@ -41,12 +43,15 @@ func (l *logger) newWorker(led bool) *worker {
 func (w *worker) run() (due bool) {
 	for w.take() {
 		err := w.attempt()
+		if w.led != nil && w.led.Load() {
+			w.led = nil
+		}
 		w.answer()
 		switch {
 		case err == nil:
-		case w.led:
+		case w.led != nil:
 			due := w.due
-			w.led, w.due = false, false
+			w.led, w.due = nil, false
 			w.svc.tasks.Go(func() {
 				w.retryLater(err)
 				_ = w.run()
@@ -201,10 +206,10 @@ func (w *worker) settle(n int, all bool, rejected map[int]error, failed bool) {
 // mark is markLocked, but that the acknowledgement is left to answer, or to the leader.
 func (w *worker) mark(bytes int, urgent bool) { w.due = w.noteLocked(bytes, urgent) || w.due }
 
-// answer sends acknowledgements if they are due: to wake another goroutine for that may take as
-// long as all that is in the queue.
+// answer sends acknowledgements if they are due and no leader does: another goroutine may find no
+// processor for that before all that is in the queue is stored.
 func (w *worker) answer() {
-	if w.due && !w.led {
+	if w.due && w.led == nil {
 		w.due = false
 		w.svc.answer()
 	}

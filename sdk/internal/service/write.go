@@ -24,9 +24,11 @@ type stream interface {
 	RecvMsg(any) error
 }
 
-// readAhead is a stream that knows what it has read.
-type readAhead interface {
-	// AtHand tells whether a whole message has been read, which RecvMsg need not wait for.
+// promptStream is a stream that can be used without waiting, as wire.WriteSocket can.
+type promptStream interface {
+	SendNow(any) error
+	Unfinished() bool
+	Finish() error
 	AtHand() bool
 }
 
@@ -41,8 +43,8 @@ type writeStream struct {
 	flush chan chan<- struct{} // asks for what is due to be sent before the answer
 
 	receiver *receiver
-	ahead    readAhead  // nil if the stream is none
-	sending  sync.Mutex // held by whoever sends acknowledgements
+	prompt   promptStream // the stream, if it is one
+	sending  sync.Mutex   // held by whoever sends acknowledgements
 	view     *wire.SharedView
 
 	endOnce sync.Once
@@ -55,7 +57,7 @@ type writeStream struct {
 // received when a stream ends, and is stored and acknowledged on the next one.
 func (s *Service) Write(st grpc.BidiStreamingServer[pb.WriteRequest, pb.WriteResponse]) error {
 	if !wire.UsesWriteSocket(st.Context()) {
-		return s.write(st)
+		return s.write(st, nil)
 	}
 	conn, view := s.takeWriteSocket()
 	if conn == nil {
@@ -69,7 +71,7 @@ func (s *Service) Write(st grpc.BidiStreamingServer[pb.WriteRequest, pb.WriteRes
 		return s.status(err)
 	}
 	socket.ReceiveFrom(view)
-	return s.write(socketStream{socket, st.Context()})
+	return s.write(socketStream{socket, st.Context()}, view)
 }
 
 // socketStream is a stream whose messages go through a write socket.
@@ -99,8 +101,9 @@ func (s *Service) takeWriteSocket() (*net.UnixConn, *wire.SharedView) {
 	return conn, s.view
 }
 
-func (s *Service) write(st stream) error {
-	ws := s.attach(st)
+// write serves a stream, with view, or nil, where messages may be that come through it.
+func (s *Service) write(st stream, view *wire.SharedView) error {
+	ws := s.attach(st, view)
 	s.tasks.Go(ws.sendAcks)
 	err := ws.receive()
 	if err == nil {
@@ -116,16 +119,16 @@ func (s *Service) write(st stream) error {
 	return s.status(err)
 }
 
-func (s *Service) attach(st stream) *writeStream {
+func (s *Service) attach(st stream, view *wire.SharedView) *writeStream {
 	ws := &writeStream{
-		svc: s, stream: st,
+		svc: s, stream: st, view: view,
 		eof: make(chan struct{}), ended: make(chan struct{}), acked: make(chan struct{}), flush: make(chan chan<- struct{}),
 	}
 	ws.receiver = newReceiver(ws)
-	ws.ahead, _ = st.(readAhead)
+	ws.prompt, _ = st.(promptStream)
 	s.mu.Lock()
 	old := s.stream
-	s.stream, ws.view = ws, s.view
+	s.stream = ws
 	s.mu.Unlock()
 	if old != nil {
 		old.end()
@@ -265,27 +268,41 @@ func (s *Service) answer() {
 	}
 }
 
-// sendHere is sendDirty for a leader, which leaves it to others where somebody sends already.
+// sendHere sends acknowledgements that are due without waiting, and what cannot be sent so is
+// left to the goroutine that is for that.
 func (ws *writeStream) sendHere() {
-	if !ws.sending.TryLock() {
+	if ws.prompt == nil || !ws.sending.TryLock() {
 		ws.svc.acks.poke()
 		return
 	}
 	defer ws.sending.Unlock()
-	_ = ws.sendListed() // receiving fails, too
+	if ws.replaced() || ws.prompt.Unfinished() {
+		ws.svc.acks.poke()
+		return
+	}
+	ws.loggers = ws.svc.acks.take(ws.loggers[:0])
+	if err := ws.sendAcksOf(ws.loggers, ws.prompt.SendNow); err != nil || ws.prompt.Unfinished() {
+		ws.svc.acks.poke()
+	}
 }
 
+// sendListed sends the acknowledgements that are due. It is called with ws.sending.
 func (ws *writeStream) sendListed() error {
 	if ws.replaced() {
 		ws.svc.acks.poke() // they are the next stream's
 		return errStreamEnded
+	}
+	if ws.prompt != nil {
+		if err := ws.prompt.Finish(); err != nil {
+			return err
+		}
 	}
 	for {
 		ws.loggers = ws.svc.acks.take(ws.loggers[:0])
 		if len(ws.loggers) == 0 {
 			return ws.giveBack()
 		}
-		if err := ws.sendAcksOf(ws.loggers); err != nil {
+		if err := ws.sendAcksOf(ws.loggers, ws.SendMsg); err != nil {
 			return err
 		}
 	}
@@ -301,7 +318,8 @@ func (ws *writeStream) giveBack() error {
 	return ws.SendMsg(&ws.resp)
 }
 
-func (ws *writeStream) sendAcksOf(loggers []*logger) error {
+// sendAcksOf sends the acknowledgements of the given loggers, of which there may be none.
+func (ws *writeStream) sendAcksOf(loggers []*logger, send func(any) error) error {
 	defer clear(loggers)
 	first, size := 0, 0
 	ws.resp.Acks = ws.resp.Acks[:0]
@@ -312,7 +330,7 @@ func (ws *writeStream) sendAcksOf(loggers []*logger) error {
 		if size < maxAckBytes && i < len(loggers)-1 {
 			continue
 		}
-		if err := ws.SendMsg(&ws.resp); err != nil {
+		if err := send(&ws.resp); err != nil {
 			ws.takeBack(loggers[first:i+1], loggers[i+1:])
 			return err
 		}

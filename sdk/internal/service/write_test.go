@@ -483,7 +483,7 @@ func TestFailuresOfAStuckStream(t *testing.T) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = p.svc.write(stuck)
+		_ = p.svc.write(stuck, nil)
 	}()
 	defer func() { cancel(); <-ended }()
 	select {
