@@ -12,8 +12,8 @@ import (
 )
 
 // Write memory is what a host shares with a driver beside the write socket: a large message
-// lies there instead of following its length, so that no system call copies it. A driver can
-// read it and nothing else.
+// lies there instead of following its length, so that no system call copies it, and what fills
+// blocks is made there. A driver can read it and nothing else.
 const (
 	// EnvWriteMemory has the number of its descriptor in decimal.
 	EnvWriteMemory = "LOGPLUG_WRITE_MEMORY"
@@ -38,23 +38,28 @@ const (
 	owedBytes   = 1 << 20
 )
 
-// BlockBytes is the size of a Block.
-const BlockBytes = 32 << 10
-
-// slotSizes is the host's layout: blocks, slots for requests that are copied, and those for
-// single lines of the largest size.
-var slotSizes = [...]struct{ count, size int }{{256, BlockBytes}, {16, 320 << 10}, {2, 2 << 20}}
-
+// The host's layout: slots for blocks and small requests, for full ones, and for single lines of the
+// largest size.
 const (
-	// slotBits is how much of a ticket is the number of the slot.
-	slotBits = 9
-	maxSlots = 256 + 16 + 2
+	// BlockBytes is the size of a Block.
+	BlockBytes       = 32 << 10
+	blockSlots       = 256
+	requestSlotBytes = 320 << 10
+	requestSlots     = 16
+	lineSlotBytes    = 2 << 20
+	lineSlots        = 2
+	slots            = blockSlots + requestSlots + lineSlots
 
 	// WriteMemoryBytes is the size of a host's write memory. What was never used takes none.
-	WriteMemoryBytes = 256*BlockBytes + 16*(320<<10) + 2*(2<<20)
+	WriteMemoryBytes = blockSlots*BlockBytes + requestSlots*requestSlotBytes + lineSlots*lineSlotBytes
+
+	// slotBits is how much of a ticket is the number of the slot.
+	slotBits = 9
 )
 
-var _ [1<<slotBits - maxSlots]slot // tickets have room for the number of every slot
+var slotSizes = [...]struct{ count, size int }{{blockSlots, BlockBytes}, {requestSlots, requestSlotBytes}, {lineSlots, lineSlotBytes}}
+
+var _ [1<<slotBits - slots]slot // tickets have room for the number of every slot
 
 // WriteMemory is the host's side of a write memory.
 type WriteMemory struct {
@@ -86,7 +91,7 @@ type place struct {
 }
 
 func newWriteMemory(data []byte, unmap func([]byte) error) *WriteMemory {
-	m := &WriteMemory{data: data, unmap: unmap, slots: make([]slot, 0, maxSlots)}
+	m := &WriteMemory{data: data, unmap: unmap, slots: make([]slot, 0, slots)}
 	offset := 0
 	for class, c := range slotSizes {
 		for range c.count {

@@ -123,7 +123,6 @@ func TestWriteMemoryIsFull(t *testing.T) {
 		}
 		kept = append(kept, req)
 	}
-	const slots = maxSlots
 	for range slots + 3 {
 		send()
 	}
@@ -456,7 +455,7 @@ func TestBlocks(t *testing.T) {
 	for _, b := range blocks {
 		b.Free()
 	}
-	if n := len(memory.free[0]); n > slotSizes[0].count-len(blocks) {
+	if n := len(memory.free[0]); n > blockSlots-len(blocks) {
 		t.Errorf("%d blocks are free, with %d on their way", n, len(blocks))
 	}
 	got, err := receiveLines(in, len(want))
@@ -469,7 +468,7 @@ func TestBlocks(t *testing.T) {
 		}
 	}
 	giveBack(t, in, out)
-	if _, lent := memory.used(); lent != 0 || len(memory.free[0]) != slotSizes[0].count {
+	if _, lent := memory.used(); lent != 0 || len(memory.free[0]) != blockSlots {
 		t.Errorf("%d slots are lent and %d blocks free after all were given back", lent, len(memory.free[0]))
 	}
 }
@@ -528,7 +527,7 @@ func TestBlocksOutliveTheirProcess(t *testing.T) {
 // TestBlocksAreLimited: there are so many, and where the system has no memory there are none.
 func TestBlocksAreLimited(t *testing.T) {
 	_, _, memory := sharing(t)
-	for n := range slotSizes[0].count {
+	for n := range blockSlots {
 		if memory.Block() == nil {
 			t.Fatalf("%d blocks", n)
 		}
