@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -105,6 +106,7 @@ func (r *rig) memory() (int64, error) {
 		return 0, err
 	}
 	time.Sleep(settleTime)
+	runtime.GC() // after the first of two, what pools hold is still kept
 	debug.FreeOSMemory()
 	host, err := proc.Memory(proc.Self)
 	if err != nil {

@@ -14,8 +14,10 @@ import (
 const (
 	// lightBytes is the most whose workers a leader runs.
 	lightBytes = 512 << 10
-	// gatherBytes is about how much a leader receives, if it is at hand, before it runs workers.
-	gatherBytes = 256 << 10
+	// gatherBytes is about how much a leader receives, if it is at hand, before it runs workers, and
+	// gatherLoggers for how many: many workers at once take much memory.
+	gatherBytes   = 256 << 10
+	gatherLoggers = 16
 	// stallTime is how long one of them may take before somebody else receives, at most
 	// twice as long.
 	stallTime = 10 * time.Millisecond
@@ -100,7 +102,7 @@ func (ws *writeStream) gather(req *wire.WriteRequest, start []*logger) (_ []*log
 		}
 		size += req.Received()
 		req.Free() // what is kept of it has its own hold
-		if size >= gatherBytes || ws.prompt == nil || !ws.prompt.AtHand() {
+		if size >= gatherBytes || len(start) >= gatherLoggers || ws.prompt == nil || !ws.prompt.AtHand() {
 			return start, size, nil
 		}
 	}

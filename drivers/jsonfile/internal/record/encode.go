@@ -21,6 +21,8 @@ type encoder struct {
 	attrs  []byte
 	second int64 // that text is of, if it is not empty
 	text   []byte
+	source string // that stream is of
+	stream []byte // a member
 }
 
 // Append implements logfile.Encoder.
@@ -32,9 +34,7 @@ func (e *encoder) Append(dst []byte, m *logdriver.Message) []byte {
 	}
 	dst = append(dst, '"')
 	if m.Source != "" {
-		dst = append(dst, `,"stream":"`...)
-		dst, _ = appendEscaped(dst, m.Source)
-		dst = append(dst, '"')
+		dst = e.appendSource(dst, m.Source)
 	}
 	if len(e.attrs) > 0 || len(m.Attrs) > 0 {
 		dst = e.appendAttrs(dst, m.Attrs)
@@ -46,6 +46,17 @@ func (e *encoder) Append(dst []byte, m *logdriver.Message) []byte {
 		dst = appendExtra(dst, m, valid)
 	}
 	return append(dst, "}\n"...)
+}
+
+// appendSource appends the member for a source, which most messages share with the one before.
+func (e *encoder) appendSource(dst []byte, source string) []byte {
+	if source != e.source {
+		e.source = source
+		e.stream = append(e.stream[:0], `,"stream":"`...)
+		e.stream, _ = appendEscaped(e.stream, source)
+		e.stream = append(e.stream, '"')
+	}
+	return append(dst, e.stream...)
 }
 
 func (e *encoder) appendAttrs(dst []byte, attrs []logdriver.Attr) []byte {
@@ -101,14 +112,17 @@ func (e *encoder) appendTime(dst []byte, t time.Time) []byte {
 		e.second, e.text = sec, appendSecond(e.text[:0], t)
 	}
 	dst = append(dst, e.text...)
-	dst = append(dst, ".000000000Z"...)
-	digits := dst[len(dst)-10 : len(dst)-1]
-	for n, i := uint32(t.Nanosecond()), len(digits)-1; n > 0; i-- {
-		digits[i] += byte(n % 10)
-		n /= 10
-	}
-	return dst
+	// Groups of digits, of which none has to wait for another.
+	n := uint32(t.Nanosecond())
+	upper, lower := n/1e5, n%1e5
+	a, b := upper/100, upper%100
+	c, d := lower/1e3, lower%1e3
+	return append(dst, '.', tens(a), ones(a), tens(b), ones(b), tens(c), ones(c), byte('0'+d/100), tens(d%100), ones(d), 'Z')
 }
+
+// tens and ones return the digits of a number below 100; of a larger one ones does.
+func tens(n uint32) byte { return byte('0' + n/10) }
+func ones(n uint32) byte { return byte('0' + n%10) }
 
 // appendSecond keeps the year within what RFC 3339 can say.
 func appendSecond(dst []byte, t time.Time) []byte {
@@ -171,12 +185,15 @@ func appendEscape(dst []byte, c byte) []byte {
 func plainPrefix[S []byte | string](s S) int {
 	i := 0
 	for ; len(s)-i >= 8; i += 8 {
-		w := s[i : i+8]
-		x := uint64(w[0]) | uint64(w[1])<<8 | uint64(w[2])<<16 | uint64(w[3])<<24 |
-			uint64(w[4])<<32 | uint64(w[5])<<40 | uint64(w[6])<<48 | uint64(w[7])<<56
-		if m := special(x); m != 0 {
+		if m := special(load(s, i)); m != 0 {
 			return i + bits.TrailingZeros64(m)/8
 		}
+	}
+	if i > 0 && i < len(s) { // the end once more, with what is before it
+		if m := special(load(s, len(s)-8)); m != 0 {
+			return len(s) - 8 + bits.TrailingZeros64(m)/8
+		}
+		return len(s)
 	}
 	for ; i < len(s); i++ {
 		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
@@ -184,6 +201,13 @@ func plainPrefix[S []byte | string](s S) int {
 		}
 	}
 	return i
+}
+
+// load returns the eight bytes of s from i on.
+func load[S []byte | string](s S, i int) uint64 {
+	w := s[i : i+8]
+	return uint64(w[0]) | uint64(w[1])<<8 | uint64(w[2])<<16 | uint64(w[3])<<24 |
+		uint64(w[4])<<32 | uint64(w[5])<<40 | uint64(w[6])<<48 | uint64(w[7])<<56
 }
 
 // special has bits set in the lowest byte of x that is a control character, a
