@@ -218,7 +218,7 @@ func (r *reading) frame(g *generation, fr frame) error {
 		return nil
 	}
 	if r.msg == nil {
-		r.msg = logdriver.NewMessage()
+		r.msg = r.w.NewMessage()
 	}
 	if err := r.dec.Decode(fr.data, r.msg); err != nil {
 		r.msg.Reset()

@@ -5,8 +5,14 @@ import (
 	"io"
 )
 
-// waitingBatches is how many batches may wait in a watcher for its consumer.
-const waitingBatches = 4
+const (
+	// waitingBatches is how many batches may wait in a watcher for its consumer.
+	waitingBatches = 4
+	// A batch returns to the producer if it has minSpent messages or more, and their lines take
+	// maxSpentBytes or less.
+	minSpent      = 64
+	maxSpentBytes = 256 << 10
+)
 
 // batches is the way for many messages at once beside LogWatcher.Msg, which costs
 // less. It is in use from the consumer's first ReceiveBatch on: whatever the
@@ -15,6 +21,46 @@ const waitingBatches = 4
 type batches struct {
 	ch   chan []*Message
 	next []*Message // the consumer's: was received before it was its turn
+
+	spent chan []*Message
+	spare []*Message // the producer's
+}
+
+// PutBatch is PutMessage for a batch that ReceiveBatch has returned. The producer gets its messages to
+// fill them again. The slice is not the caller's any more. It is for consumers.
+func (w *LogWatcher) PutBatch(batch []*Message) {
+	lines := 0
+	for _, m := range batch {
+		m.Reset()
+		lines += cap(m.Line)
+	}
+	if len(batch) >= minSpent && lines <= maxSpentBytes {
+		select {
+		case w.batches.spent <- batch:
+			return
+		default:
+		}
+	}
+	for _, m := range batch {
+		messages.Put(m)
+	}
+}
+
+// NewMessage is the function NewMessage for a message that is to be sent to w. Where a consumer takes
+// batches it costs less. It is for producers: for one goroutine at a time.
+func (w *LogWatcher) NewMessage() *Message {
+	b := &w.batches
+	if len(b.spare) == 0 {
+		select {
+		case b.spare = <-b.spent:
+		default:
+			return NewMessage()
+		}
+	}
+	last := len(b.spare) - 1
+	m := b.spare[last]
+	b.spare[last], b.spare = nil, b.spare[:last]
+	return m
 }
 
 // Batching tells whether the consumer takes batches. It is for producers.

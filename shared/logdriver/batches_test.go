@@ -71,3 +71,52 @@ func TestSendBatchClosed(t *testing.T) {
 		t.Error("sent to a consumer that is gone")
 	}
 }
+
+// TestSpentBatches: the producer gets the messages of large batches back, empty, unless they hold much.
+func TestSpentBatches(t *testing.T) {
+	batchOf := func(n, size int) []*Message {
+		var batch []*Message
+		for range n {
+			m := NewMessage()
+			m.Line = append(m.Line, make([]byte, size)...)
+			m.Source = "stdout"
+			batch = append(batch, m)
+		}
+		return batch
+	}
+	for name, c := range map[string]struct {
+		n, size int
+		back    bool
+	}{
+		"large": {minSpent, 100, true}, "small": {minSpent - 1, 100, false}, "with long lines": {minSpent, maxSpentBytes/minSpent + 1, false},
+	} {
+		w := NewLogWatcher()
+		batch := batchOf(c.n, c.size)
+		sent := make(map[*Message]bool)
+		for _, m := range batch {
+			sent[m] = true
+		}
+		w.PutBatch(batch)
+		if got := len(w.batches.spent) > 0; got != c.back {
+			t.Errorf("%s: comes back: %t", name, got)
+			continue
+		}
+		for n := range c.n {
+			m := w.NewMessage()
+			if c.back && !sent[m] {
+				t.Fatalf("%s: message %d is another", name, n)
+			}
+			if len(m.Line) > 0 || m.Source != "" {
+				t.Fatalf("%s: message %d is not empty", name, n)
+			}
+			delete(sent, m)
+		}
+		if m := w.NewMessage(); m == nil || sent[m] {
+			t.Errorf("%s: a message more is %v", name, m)
+		}
+	}
+	w := NewLogWatcher()
+	for range waitingBatches + 1 { // nobody takes them
+		w.PutBatch(batchOf(minSpent, 1))
+	}
+}

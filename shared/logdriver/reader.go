@@ -65,7 +65,7 @@ func NewLogWatcher() *LogWatcher {
 		Err:    make(chan error, 1),
 		closed: make(chan struct{}),
 
-		batches: batches{ch: make(chan []*Message, waitingBatches)},
+		batches: batches{ch: make(chan []*Message, waitingBatches), spent: make(chan []*Message, waitingBatches)},
 	}
 }
 

@@ -184,14 +184,13 @@ const gatherTime = time.Millisecond
 // run sends what w delivers. ended tells that the producer has closed w.Msg.
 func (p *pump) run(ctx context.Context, w *logdriver.LogWatcher) (ended bool, err error) {
 	defer p.resp.Free()
-	var buf []*logdriver.Message
 	if !p.gather {
 		if err := p.flush(); err != nil {
 			return false, err
 		}
 	}
 	for {
-		batch, err := p.receive(ctx, w, buf)
+		batch, err := p.receive(ctx, w)
 		if errors.Is(err, io.EOF) {
 			return true, p.finish(w)
 		}
@@ -200,13 +199,11 @@ func (p *pump) run(ctx context.Context, w *logdriver.LogWatcher) (ended bool, er
 		}
 		for _, m := range batch {
 			p.n++
-			err := carriable(m, p.n, p.add)
-			logdriver.PutMessage(m)
-			if err != nil {
+			if err := carriable(m, p.n, p.add); err != nil {
 				return false, err
 			}
 		}
-		buf = batch
+		w.PutBatch(batch)
 		// Nobody waits for long for the frame to fill up.
 		if !p.gather && !w.Waiting() {
 			if err := p.flush(); err != nil {
@@ -217,10 +214,10 @@ func (p *pump) run(ctx context.Context, w *logdriver.LogWatcher) (ended bool, er
 }
 
 // receive waits for messages. What is gathered leaves if there are none for a while.
-func (p *pump) receive(ctx context.Context, w *logdriver.LogWatcher, buf []*logdriver.Message) ([]*logdriver.Message, error) {
+func (p *pump) receive(ctx context.Context, w *logdriver.LogWatcher) ([]*logdriver.Message, error) {
 	if p.gather && (!p.started || p.resp.Len() > 0) && !w.Waiting() {
 		short, cancel := context.WithTimeout(ctx, gatherTime)
-		batch, err := w.ReceiveBatch(short, buf)
+		batch, err := w.ReceiveBatch(short, nil)
 		cancel()
 		if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
 			return batch, err
@@ -229,7 +226,7 @@ func (p *pump) receive(ctx context.Context, w *logdriver.LogWatcher, buf []*logd
 			return nil, err
 		}
 	}
-	return w.ReceiveBatch(ctx, buf)
+	return w.ReceiveBatch(ctx, nil)
 }
 
 // flush sends what there is; at first the headers at least, which tell the host that
