@@ -197,21 +197,31 @@ func TestWriteMemoryIsSealed(t *testing.T) {
 	}
 }
 
+// withoutPages makes memory one for which the system has no pages, until restore is called.
+func withoutPages(t *testing.T, memory *WriteMemory) (restore func()) {
+	t.Helper()
+	fd, err := memfd("test") // an empty file
+	if err != nil {
+		t.Fatal(err)
+	}
+	beyond, err := unix.Mmap(fd, 0, WriteMemoryBytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err := errors.Join(err, unix.Close(fd)); err != nil {
+		t.Fatal(err)
+	}
+	good := memory.data
+	memory.data = beyond
+	return func() {
+		memory.data = good
+		if err := unix.Munmap(beyond); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestMemoryThatFaults: where the system has no memory, messages follow their length.
 func TestMemoryThatFaults(t *testing.T) {
 	out, in, memory := sharing(t)
-	fd, err := memfd("test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
-	beyond, err := unix.Mmap(fd, 0, WriteMemoryBytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Munmap(beyond)
-	good := memory.data
-	memory.data = beyond // of a file without a page
+	restore := withoutPages(t, memory)
 	line := strings.Repeat("x", minSharedBytes)
 	for seq := uint64(1); seq <= 2; seq++ {
 		if err := out.SendMsg(requestOf(seq, line)); err != nil {
@@ -221,7 +231,7 @@ func TestMemoryThatFaults(t *testing.T) {
 	if got, err := receiveLines(in, 2); err != nil || got[1] != line {
 		t.Errorf("%d lines: %v", len(got), err)
 	}
-	memory.data = good
+	restore()
 }
 
 // TestTicketsThatAreNone: what a driver gives back without having it changes nothing.
@@ -537,22 +547,11 @@ func TestBlocksAreLimited(t *testing.T) {
 	}
 
 	_, _, memory = sharing(t)
-	fd, err := memfd("test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
-	beyond, err := unix.Mmap(fd, 0, WriteMemoryBytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Munmap(beyond)
-	good := memory.data
-	memory.data = beyond // of a file without a page
+	restore := withoutPages(t, memory)
 	if memory.Block() != nil {
 		t.Error("a block of nothing")
 	}
-	memory.data = good
+	restore()
 	if memory.Block() != nil {
 		t.Error("a block of memory that has failed")
 	}
