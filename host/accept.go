@@ -42,15 +42,14 @@ func (l *logger) accept(m *logdriver.Message, deadline *time.Time) error {
 	return nil
 }
 
-// appendQuickly is append where nothing stands in the way, which it does not find out if that takes
-// long. It is called with l.mu.
+// appendQuickly is append for what most calls find: room that was taken ahead, and some in the last
+// block. It does nothing and returns false otherwise. It is called with l.mu.
 func (l *logger) appendQuickly(m *logdriver.Message, n wire.Measured) (ok bool) {
 	size := n.Size()
 	if l.closing || l.gap.messages > 0 || !l.claim.covers(size) || !l.fits(size) || !l.queue.AppendQuickly(m, n) {
 		return false
 	}
-	l.claim.messages--
-	l.claim.bytes -= int64(size)
+	l.claim.use(size)
 	l.counts.accepted.add(1, size)
 	return true
 }

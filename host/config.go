@@ -63,8 +63,8 @@ type Config struct {
 
 	// Linger is the longest that a message waits for company: while the driver owes
 	// many answers, where hundreds of loggers share its stream, or right behind requests that
-	// were full. Otherwise
-	// messages leave at once. The default is 4 milliseconds; negative turns it off.
+	// were full. Otherwise messages leave at once. The default is 4 milliseconds; negative
+	// turns it off.
 	Linger time.Duration
 
 	// Attach names drivers that run already, under a debugger for one, in the

@@ -95,7 +95,7 @@ type logger struct {
 	inflight int  // bytes that are sent and not settled
 	queued   bool // waits for the session's sender
 	heavy    bool // its last message is large
-	pressed  int  // what was unsent when press
+	pressed  int  // what was unsent when press was called, since the last sending
 	paused   bool // nothing more is sent to this process
 	suspect  suspicion
 	asked    asked
@@ -107,13 +107,13 @@ type logger struct {
 
 func newLogger(d *driver, r *request, stream spool.Stream, q *spool.Queue) *logger {
 	l := &logger{
-		driver: d, info: r.info, overflow: r.overflow, maxMessages: uint64(d.host.cfg.Spool.LoggerMessages), stream: stream, queue: q, maxLine: logdriver.MaxLineBytes, everSent: q.Last(),
+		driver: d, info: r.info, overflow: r.overflow, stream: stream, queue: q, maxLine: logdriver.MaxLineBytes, everSent: q.Last(),
+		maxMessages: uint64(d.host.cfg.Spool.LoggerMessages), presses: min(pressBytes, r.overflow.bytes/2),
 		shut: make(chan struct{}), room: &d.host.room, cacheOf: r.cacheOf, goesOn: r.goesOn,
 	}
 	if r.cacheOf != "" {
 		l.room = &d.host.cacheRoom
 	}
-	l.presses = min(pressBytes, r.overflow.bytes/2)
 	return l
 }
 

@@ -52,6 +52,10 @@ func (s *session) receiveHere() {
 	if !r.mu.TryLock() {
 		return
 	}
+	if s.ctx.Err() != nil { // else the session waits for whoever has the mutex
+		r.mu.Unlock()
+		return
+	}
 	for prompt.ReadAhead(); prompt.AtHand() && s.takeResponse(); {
 		if r.resp.HasFailures() {
 			go func() { // still the one that receives

@@ -35,6 +35,12 @@ func (c *claim) add(o claim) {
 
 func (c *claim) covers(size int) bool { return c.messages > 0 && c.bytes >= int64(size) }
 
+// use is for one message, which c covers.
+func (c *claim) use(size int) {
+	c.messages--
+	c.bytes -= int64(size)
+}
+
 // hasRoomFor tells whether l may take one more message as far as others are
 // concerned.
 func (l *logger) hasRoomFor(size int) bool { return l.claim.covers(size) || l.room.fits(size) }
@@ -51,8 +57,7 @@ func (l *logger) takeRoom(size int) {
 		l.claim.messages += n.messages
 		l.claim.bytes += n.bytes
 	}
-	l.claim.messages--
-	l.claim.bytes -= int64(size)
+	l.claim.use(size)
 }
 
 // freeRoom gives back the room of what has left l's queue, and what was taken ahead

@@ -91,10 +91,10 @@ func (s *spooling) close() error {
 
 func (s *spooling) newQueue(stream spool.Stream) *spool.Queue { return spool.New(s.store, stream) }
 
-// share makes q keep its messages in memory that the driver can read, if they are not in a
-// directory.
+// share makes q keep its messages in memory that the driver can read, if it keeps them in
+// memory.
 func (s *spooling) share(q *spool.Queue, memory *wire.WriteMemory) {
-	if s.dir == nil {
+	if _, ok := s.store.(spool.Memory); ok {
 		q.Use(spool.Memory{Shared: memory})
 	}
 }

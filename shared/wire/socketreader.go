@@ -1,9 +1,6 @@
 package wire
 
-import (
-	"io"
-	"syscall"
-)
+import "syscall"
 
 // socketReader reads ahead from a socket, and without waiting where that is asked for.
 type socketReader struct {
@@ -84,12 +81,4 @@ func (r *socketReader) failed(n int) error {
 		return nil
 	}
 	return r.err
-}
-
-// ended makes the end of a stream an error.
-func ended(n int, err error) error {
-	if n <= 0 && err == nil {
-		return io.EOF
-	}
-	return err
 }

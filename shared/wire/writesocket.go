@@ -296,8 +296,8 @@ func (s *WriteSocket) RecvMsg(m any) error {
 	return s.codec.Unmarshal(data, m)
 }
 
-// AwaitMsg waits until there is something to receive, which may be the end. Somebody else may receive
-// meanwhile, but not read ahead.
+// AwaitMsg waits until there is something to read, which may be the end. It does not see what was read
+// ahead. Somebody else may read ahead meanwhile, and receive what is at hand.
 func (s *WriteSocket) AwaitMsg() error { return s.in.await() }
 
 // ReadAhead reads what there is without waiting. It returns whether anything was read that is not

@@ -4,6 +4,7 @@ package wire
 
 import (
 	"errors"
+	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -35,6 +36,14 @@ func receiveNow(fd uintptr, b []byte) (n int, done bool, err error) {
 			return max(n, 0), true, ended(n, os.NewSyscallError("read", err))
 		}
 	}
+}
+
+// ended makes the end of a stream an error.
+func ended(n int, err error) error {
+	if n <= 0 && err == nil {
+		return io.EOF
+	}
+	return err
 }
 
 // readable tells whether there is something to receive, which may be the end.

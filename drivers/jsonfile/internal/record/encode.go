@@ -120,8 +120,10 @@ func (e *encoder) appendTime(dst []byte, t time.Time) []byte {
 	return append(dst, '.', tens(a), ones(a), tens(b), ones(b), tens(c), ones(c), byte('0'+d/100), tens(d%100), ones(d), 'Z')
 }
 
-// tens and ones return the digits of a number below 100; of a larger one ones does.
+// tens returns the first digit of a number below 100.
 func tens(n uint32) byte { return byte('0' + n/10) }
+
+// ones returns the last digit of a number.
 func ones(n uint32) byte { return byte('0' + n%10) }
 
 // appendSecond keeps the year within what RFC 3339 can say.
