@@ -194,14 +194,24 @@ func (b *Batch) Next(d *Decoder, m *logdriver.Message) (bool, error) {
 	return true, d.DecodeEntry(elem, m)
 }
 
-// next relies on parseBatch having validated the body.
+// next takes off an entry, which is there: parseBatch has validated the body.
 func (b *Batch) next() []byte {
-	elem, rest, _ := nextElement(b.body, tagBatchEntry)
-	b.body = rest
 	b.Count--
-	b.Size -= 1 + varintSize(uint64(len(elem))) + len(elem)
 	b.FirstSeq++
-	return elem
+	for len(b.body) > 0 {
+		if b.body[0] != tagBatchEntry {
+			b.body, _ = skipField(b.body)
+			continue
+		}
+		elem, n := consumeBytes(b.body[1:])
+		if n < 0 {
+			break
+		}
+		b.body = b.body[1+n:]
+		b.Size -= 1 + n
+		return elem
+	}
+	return nil
 }
 
 // BodySize returns how many bytes CopyTo copies.

@@ -7,7 +7,7 @@ import (
 
 // Bounds of what a driver is handed at once.
 const (
-	maxBatchMessages = 4096
+	maxBatchMessages = 8192
 	maxBatchBytes    = 1 << 20
 )
 
@@ -36,20 +36,22 @@ func (s *scratch) decode(most int) (int, error) {
 	s.size = 0
 	for i := range s.chunks {
 		s.rest = s.chunks[i].batch
+		first := n
 		for s.rest.Count > 0 {
 			if n == most || s.size >= maxBatchBytes {
 				return n, nil
 			}
-			before := s.rest
+			left := s.rest.Size
 			_, err := s.rest.Next(&s.dec, s.message(n))
 			if err != nil && n == 0 {
 				return 0, err
 			}
 			if err != nil {
-				s.rest = before
+				s.rest = s.chunks[i].batch
+				s.rest.Skip(n - first)
 				return n, nil
 			}
-			s.size += before.Size - s.rest.Size
+			s.size += left - s.rest.Size
 			n++
 		}
 	}

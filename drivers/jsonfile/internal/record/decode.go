@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	maxOpenLines = 16 // that are followed at once
-	maxAttrText  = 4 << 10
+	maxOpenLines = 16      // that are followed at once
+	maxAttrText  = 4 << 10 // that is remembered
 )
 
 var errNoTime = errors.New("not a log record: it has no time")
@@ -26,11 +26,50 @@ type decoder struct {
 	second  int64 // that text is of
 	text    [secondBytes]byte
 	sources logfile.Sources
+	common  common
 	// attrText is the object that attrs were decoded from.
 	attrText []byte
 	attrs    []logdriver.Attr
 	open     []openLine
 	lines    int
+}
+
+// common is what most records share with the one before: all but the line and the nanoseconds.
+type common struct {
+	text   []byte // from the end of the line to the nanoseconds; empty if there was no such record yet
+	source string
+	attrs  []logdriver.Attr
+	second int64
+}
+
+// recordEnd is what follows the nanoseconds.
+const recordEnd = `Z"}`
+
+// remember takes what a record has after its line, if that ends with nanoseconds.
+func (c *common) remember(text []byte, m *logdriver.Message) {
+	at := len(text) - len(recordEnd) - nanosBytes
+	if at < secondBytes+1 || at > maxAttrText || text[at-1] != '.' || string(text[len(text)-len(recordEnd):]) != recordEnd {
+		return
+	}
+	c.text = append(c.text[:0], text[:at]...)
+	c.source, c.second = m.Source, m.Timestamp.Unix()
+	c.attrs = append(c.attrs[:0], m.Attrs...)
+}
+
+// decode decodes what a record has after its line, if it is what was remembered. It returns false
+// and leaves m as it is otherwise.
+func (c *common) decode(b []byte, m *logdriver.Message) bool {
+	at := len(c.text)
+	if at == 0 || len(b) < at+nanosBytes || string(b[:at]) != string(c.text) {
+		return false
+	}
+	nsec, ok := nanoseconds(b[at:])
+	if end := b[at+nanosBytes:]; !ok || string(end) != recordEnd && string(end) != recordEnd+"\n" {
+		return false
+	}
+	m.Source, m.Timestamp = c.source, time.Unix(c.second, nsec).UTC()
+	m.Attrs = append(m.Attrs, c.attrs...)
+	return true
 }
 
 // openLine is a line of which parts without partial metadata have been read, as
@@ -184,11 +223,19 @@ func (d *decoder) fast(frame []byte, m *logdriver.Message) (x extra, ok bool) {
 	if !p.skip("{") {
 		return x, false
 	}
+	var rest []byte // after the line, if that is the first member
 	timed := false
 	for {
 		switch {
 		case p.skip(`"log":"`):
-			m.Line = p.text(m.Line[:0])
+			first := len(p.b) == len(frame)-len(`{"log":"`)
+			m.Line, rest = p.text(m.Line[:0]), nil
+			if first {
+				rest = p.b
+			}
+			if first && p.ok && d.common.decode(rest, m) {
+				return x, true
+			}
 		case p.skip(`"stream":"`):
 			m.Source = d.sources.String(p.plain())
 		case p.skip(`"attrs":{`):
@@ -210,7 +257,11 @@ func (d *decoder) fast(frame []byte, m *logdriver.Message) (x extra, ok bool) {
 			return x, false
 		case p.skip(","):
 		case p.skip("}"):
-			return x, timed && (len(p.b) == 0 || string(p.b) == "\n")
+			ok = timed && (len(p.b) == 0 || string(p.b) == "\n")
+			if ok && len(rest) > 0 && len(x.raw) == 0 && !x.part.IsPartial() && !x.unterminated {
+				d.common.remember(rest[:len(rest)-len(p.b)], m)
+			}
+			return x, ok
 		default:
 			return x, false
 		}
@@ -414,6 +465,28 @@ func (d *decoder) time(p *parser) time.Time {
 	nsec, ok := fraction(s[secondBytes : len(s)-1])
 	p.ok = p.ok && ok
 	return time.Unix(d.second, nsec).UTC()
+}
+
+// nanosBytes is the number of digits that nanoseconds have.
+const nanosBytes = 9
+
+// nanoseconds reads the nine digits at the front of s.
+func nanoseconds(s []byte) (n int64, ok bool) {
+	first := s[0] - '0'
+	rest, ok := eightDigitsOf(word(s, 1))
+	return int64(first)*1e8 + int64(rest), ok && first <= 9
+}
+
+// eightDigitsOf is the inverse of eightDigits; ok is false if x is something else.
+func eightDigitsOf(x uint64) (n uint32, ok bool) {
+	x ^= '0' * each
+	if (x+(0x7f-9)*each|x)&tops != 0 {
+		return 0, false
+	}
+	// Two neighbours make one number, three times.
+	x = (x*10 + x>>8) & (0xff * (1 | 1<<16 | 1<<32 | 1<<48))
+	x = (x*100 + x>>16) & (0xffff * (1 | 1<<32))
+	return uint32(x*1e4 + x>>32), true
 }
 
 // fraction reads "", or a point and one to nine digits, as nanoseconds.

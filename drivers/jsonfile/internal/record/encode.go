@@ -2,6 +2,7 @@ package record
 
 import (
 	"encoding/base64"
+	"encoding/binary"
 	"math/bits"
 	"strconv"
 	"time"
@@ -18,11 +19,14 @@ const (
 )
 
 type encoder struct {
-	attrs  []byte
-	second int64 // that text is of, if it is not empty
-	text   []byte
-	source string // that stream is of
-	stream []byte // a member
+	attrs []byte
+
+	// What most records have in common with the one before: all from the end of the line to the
+	// nanoseconds, but for attributes.
+	source   string
+	second   int64
+	between  []byte // empty if there was no record yet
+	attrsEnd int    // where what follows attributes begins in it
 }
 
 // Append implements logfile.Encoder.
@@ -32,31 +36,37 @@ func (e *encoder) Append(dst []byte, m *logdriver.Message) []byte {
 	if !m.Partial.More() && !m.Unterminated {
 		dst = append(dst, `\n`...)
 	}
-	dst = append(dst, '"')
-	if m.Source != "" {
-		dst = e.appendSource(dst, m.Source)
+	if sec := m.Timestamp.Unix(); sec != e.second || m.Source != e.source || len(e.between) == 0 {
+		e.second, e.source = sec, m.Source
+		e.renew(m)
 	}
 	if len(e.attrs) > 0 || len(m.Attrs) > 0 {
+		dst = append(dst, e.between[:e.attrsEnd]...)
 		dst = e.appendAttrs(dst, m.Attrs)
+		dst = append(dst, e.between[e.attrsEnd:]...)
+	} else {
+		dst = append(dst, e.between...)
 	}
-	dst = append(dst, `,"time":"`...)
-	dst = e.appendTime(dst, m.Timestamp)
-	dst = append(dst, '"')
+	dst = appendNanoseconds(dst, uint32(m.Timestamp.Nanosecond()))
+	dst = append(dst, `Z"`...)
 	if !valid || m.Partial.IsPartial() || m.Unterminated {
 		dst = appendExtra(dst, m, valid)
 	}
 	return append(dst, "}\n"...)
 }
 
-// appendSource appends the member for a source, which most messages share with the one before.
-func (e *encoder) appendSource(dst []byte, source string) []byte {
-	if source != e.source {
-		e.source = source
-		e.stream = append(e.stream[:0], `,"stream":"`...)
-		e.stream, _ = appendEscaped(e.stream, source)
-		e.stream = append(e.stream, '"')
+// renew makes between that of m.
+func (e *encoder) renew(m *logdriver.Message) {
+	b := append(e.between[:0], '"')
+	if m.Source != "" {
+		b = append(b, `,"stream":"`...)
+		b, _ = appendEscaped(b, m.Source)
+		b = append(b, '"')
 	}
-	return append(dst, e.stream...)
+	e.attrsEnd = len(b)
+	b = append(b, `,"time":"`...)
+	b = appendSecond(b, m.Timestamp)
+	e.between = append(b, '.')
 }
 
 func (e *encoder) appendAttrs(dst []byte, attrs []logdriver.Attr) []byte {
@@ -105,26 +115,24 @@ func appendExtra(dst []byte, m *logdriver.Message, valid bool) []byte {
 	return dst
 }
 
-// appendTime appends t in UTC with nine fractional digits. Most messages share
-// their second with the one before.
-func (e *encoder) appendTime(dst []byte, t time.Time) []byte {
-	if sec := t.Unix(); sec != e.second || len(e.text) == 0 {
-		e.second, e.text = sec, appendSecond(e.text[:0], t)
-	}
-	dst = append(dst, e.text...)
-	// Groups of digits, of which none has to wait for another.
-	n := uint32(t.Nanosecond())
-	upper, lower := n/1e5, n%1e5
-	a, b := upper/100, upper%100
-	c, d := lower/1e3, lower%1e3
-	return append(dst, '.', tens(a), ones(a), tens(b), ones(b), tens(c), ones(c), byte('0'+d/100), tens(d%100), ones(d), 'Z')
+// appendNanoseconds appends the nine digits of n.
+func appendNanoseconds(dst []byte, n uint32) []byte {
+	dst = append(dst, byte('0'+n/1e8))
+	return binary.LittleEndian.AppendUint64(dst, eightDigits(n%1e8))
 }
 
-// tens returns the first digit of a number below 100.
-func tens(n uint32) byte { return byte('0' + n/10) }
-
-// ones returns the last digit of a number.
-func ones(n uint32) byte { return byte('0' + n%10) }
+// eightDigits returns the decimal digits of n, which is below 1e8, the first of them in the lowest
+// byte. It finds all that are in the same place of their groups at once.
+func eightDigits(n uint32) uint64 {
+	// By two groups of four digits, then four of two: the quotients in their places, with the
+	// remainders behind them. The factors are exact for numbers that small.
+	x := uint64(n/1e4) | uint64(n%1e4)<<32
+	hundreds := x * 10486 >> 20 & (0x7f * (1 | 1<<32))
+	x = hundreds | (x-hundreds*100)<<16
+	tens := x * 103 >> 10 & (0xf * (1 | 1<<16 | 1<<32 | 1<<48))
+	x = tens | (x-tens*10)<<8
+	return x | '0'*each
+}
 
 // appendSecond keeps the year within what RFC 3339 can say.
 func appendSecond(dst []byte, t time.Time) []byte {
@@ -182,18 +190,31 @@ func appendEscape(dst []byte, c byte) []byte {
 	return append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
 }
 
+const (
+	wordBytes  = 8
+	blockBytes = 4 * wordBytes
+	each       = 0x0101010101010101 // one in each byte of a word
+	tops       = 0x80 * each
+)
+
 // plainPrefix returns how many bytes at the beginning of s stand for themselves
-// in a JSON string and are ASCII. It looks at eight bytes at a time.
+// in a JSON string and are ASCII. It looks at many bytes at a time.
 func plainPrefix[S []byte | string](s S) int {
 	i := 0
-	for ; len(s)-i >= 8; i += 8 {
-		if m := special(load(s, i)); m != 0 {
-			return i + bits.TrailingZeros64(m)/8
+	for ; len(s)-i >= blockBytes; i += blockBytes {
+		b := s[i : i+blockBytes]
+		if plain(word(b, 0))&plain(word(b, 8))&plain(word(b, 16))&plain(word(b, 24))&tops != tops {
+			break
+		}
+	}
+	for ; len(s)-i >= wordBytes; i += wordBytes {
+		if p := plain(word(s, i)) & tops; p != tops {
+			return i + bits.TrailingZeros64(p^tops)/8
 		}
 	}
 	if i > 0 && i < len(s) { // the end once more, with what is before it
-		if m := special(load(s, len(s)-8)); m != 0 {
-			return len(s) - 8 + bits.TrailingZeros64(m)/8
+		if p := plain(word(s, len(s)-wordBytes)) & tops; p != tops {
+			return len(s) - wordBytes + bits.TrailingZeros64(p^tops)/8
 		}
 		return len(s)
 	}
@@ -205,20 +226,19 @@ func plainPrefix[S []byte | string](s S) int {
 	return i
 }
 
-// load returns the eight bytes of s from i on.
-func load[S []byte | string](s S, i int) uint64 {
-	w := s[i : i+8]
+// word returns the eight bytes of s from i on.
+func word[S []byte | string](s S, i int) uint64 {
+	w := s[i : i+wordBytes]
 	return uint64(w[0]) | uint64(w[1])<<8 | uint64(w[2])<<16 | uint64(w[3])<<24 |
 		uint64(w[4])<<32 | uint64(w[5])<<40 | uint64(w[6])<<48 | uint64(w[7])<<56
 }
 
-// special has bits set in the lowest byte of x that is a control character, a
-// quote, a backslash or not ASCII, and possibly in higher ones; it is 0 if there
-// is none.
-func special(x uint64) uint64 {
-	const ones, tops = 0x0101010101010101, 0x8080808080808080
-	control := (x - ones*' ') & ^x
-	quote := x ^ ones*'"'
-	slash := x ^ ones*'\\'
-	return (control | (quote-ones)&^quote | (slash-ones)&^slash | x) & tops
+// plain has the top bits set of those bytes of x that are ASCII, but no control character, quote or
+// backslash. Only the lowest byte that is not is certain to have none; the other bits are anything.
+func plain(x uint64) uint64 {
+	// A control character or a quote with this bit the other way round is not above a space.
+	const flip = '"' ^ ' '
+	control := (x ^ flip*each) + (0x7f-' ')*each
+	slash := (x ^ '\\'*each) + 0x7f*each
+	return control & slash &^ x
 }

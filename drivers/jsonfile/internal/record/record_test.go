@@ -135,22 +135,33 @@ func same(t *testing.T, got, want *logdriver.Message) {
 	}
 }
 
-// FuzzDecode checks that what the fast decoder takes is what encoding/json
+// FuzzDecode checks that what the fast decoder takes, after whatever else, is what encoding/json
 // makes of it.
 func FuzzDecode(f *testing.F) {
-	for _, s := range []string{
+	const when = `"time":"2024-02-29T23:59:58.120003400Z"}`
+	records := []string{
 		`{"log":"a\n","stream":"stdout","time":"2024-02-29T23:59:58.1200034Z"}` + "\n",
 		`{"log":"\u00e9\ud800\\\/\b\f","attrs":{"a":"b","c":"\n"},"time":"2024-02-29T23:59:58Z","raw":"YQ=="}`,
 		`{"log":"x","time":"0000-01-01T00:00:00.0Z","partial":{"id":"i","ordinal":12,"last":true},"unterminated":true}`,
 		`{"LOG":"x","time":"2024-02-29T23:59:58+01:00"}`, `{"log":null,"attrs":null,"time":null}`,
 		`{"log":"a","log":"b","attrs":{},"attrs":{"a":"b"},"time":"2024-02-29T24:59:58Z"}`,
-		`{"log":"` + "\xff\xed\xa0\x80" + `","time":"2024-02-29T3:59:58.12Z"}`, `{}`, `{"time":""}`,
-	} {
-		f.Add([]byte(s))
+		`{"log":"` + "\xff\xed\xa0\x80" + `","time":"2024-02-29T3:59:58.12Z"}`, `{}`, `{"time":""}`, `{"time":"2024-02-29T23:59:58Z"}` + "\n",
+		`{"log":"a\n","stream":"s",` + when, `{"log":"b\n","stream":"s",` + when + "\n", `{"log":"a\n","stream":"t",` + when,
+		`{"stream":"s","log":"a\n",` + when, `{"log":"a\n",` + when, `{"log":"c","log":"a\n",` + when,
+		`{"log":"a\n","attrs":{"k":"v"},"stream":"s",` + when, `{"attrs":{"k":"v"},"log":"a\n","stream":"s",` + when,
+		`{"log":"a\n","raw":"YQ==","stream":"s",` + when, `{"log":"a\n","unterminated":true,` + when,
+		`{"log":"a\n","stream":"s","time":"2024-02-29T23:59:58.12000340:Z"}`, `{"log":"a\n","stream":"s","time":"2024-02-29T23:59:58.1200034Z"}`,
+		`{"log":"a\n","stream":"s","time":"2024-02-29T23:59:58.120003400Z","stream":"u"}`, `{"log":"a\n","stream":"s","time":"2024-02-29T23:59:58.120003400Z"}}`,
 	}
-	f.Fuzz(func(t *testing.T, in []byte) {
+	for _, before := range records {
+		for _, r := range records {
+			f.Add([]byte(before), []byte(r))
+		}
+	}
+	f.Fuzz(func(t *testing.T, before, in []byte) {
 		fast, slow := logdriver.NewMessage(), logdriver.NewMessage()
 		d := &decoder{}
+		_, _ = d.fast(before, fast)
 		for range 2 { // the second time with what the first one left to be reused
 			fast.Reset()
 			x, ok := d.fast(in, fast)
@@ -206,6 +217,31 @@ func FuzzRoundTrip(f *testing.F) {
 		}
 		same(t, got, &want)
 	})
+}
+
+func TestDecodeDoesNotAllocate(t *testing.T) {
+	var records [][]byte
+	e := New(nil).NewEncoder()
+	for i := range 100 {
+		m := sample()
+		m.Timestamp = m.Timestamp.Add(time.Duration(i) * time.Second / 2)
+		records = append(records, e.Append(nil, m))
+	}
+	d, got := New(nil).NewDecoder(), logdriver.NewMessage()
+	allocs := testing.AllocsPerRun(10, func() {
+		for _, r := range records {
+			got.Reset()
+			if err := d.Decode(r, got); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	if allocs > 0 {
+		t.Errorf("%v allocations for %d records", allocs, len(records))
+	}
+	if n := len(d.(*decoder).common.text); n > len(records[0]) {
+		t.Errorf("%d bytes are remembered of a record of %d", n, len(records[0]))
+	}
 }
 
 func sample() *logdriver.Message {
