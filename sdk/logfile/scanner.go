@@ -47,14 +47,14 @@ func newSizedScanner(f Framing, src io.Reader, off int64, bytes int64) *scanner 
 
 // next returns the next frame. io.EOF means that the source holds no whole one
 // at present.
-func (s *scanner) next() (frame, error) {
+func (s *scanner) next() (f frame, err error) {
 	for {
 		if s.skipped > 0 {
 			if f, ok := s.resync(); ok {
 				return f, nil
 			}
 		} else if n := s.framing.Next(s.buf[s.r:s.w]); n > 0 {
-			f := frame{data: s.buf[s.r : s.r+n], off: s.off}
+			f.data, f.off = s.buf[s.r:s.r+n], s.off
 			s.r += n
 			s.off += int64(n)
 			return f, nil

@@ -88,11 +88,11 @@ type extra struct {
 
 // Decode implements logfile.Decoder.
 func (d *decoder) Decode(frame []byte, m *logdriver.Message) error {
-	x, ok := d.fast(frame, m)
-	if !ok {
+	var x extra
+	if !d.fast(frame, m, &x) {
 		m.Reset()
-		var err error
-		if x, err = d.slow(frame, m); err != nil {
+		x = extra{}
+		if err := d.slow(frame, m, &x); err != nil {
 			return err
 		}
 	}
@@ -146,7 +146,7 @@ func (d *decoder) assemble(m *logdriver.Message, last bool) {
 }
 
 // slow decodes whatever encoding/json takes.
-func (d *decoder) slow(frame []byte, m *logdriver.Message) (extra, error) {
+func (d *decoder) slow(frame []byte, m *logdriver.Message, x *extra) error {
 	var w struct {
 		Log     string          `json:"log"`
 		Stream  string          `json:"stream"`
@@ -161,24 +161,24 @@ func (d *decoder) slow(frame []byte, m *logdriver.Message) (extra, error) {
 		Unterminated bool `json:"unterminated"`
 	}
 	if err := json.Unmarshal(frame, &w); err != nil {
-		return extra{}, fmt.Errorf("not a log record: %w", err)
+		return fmt.Errorf("not a log record: %w", err)
 	}
 	if w.Time == nil {
-		return extra{}, errNoTime
+		return errNoTime
 	}
 	attrs, err := orderedAttrs(m.Attrs, w.Attrs)
 	if err != nil {
-		return extra{}, err
+		return err
 	}
 	m.Attrs = attrs
 	m.Line = append(m.Line, w.Log...)
 	m.Source = d.sources.String([]byte(w.Stream))
 	m.Timestamp = w.Time.UTC()
-	x := extra{raw: []byte(w.Raw), unterminated: w.Unterminated}
+	x.raw, x.unterminated = []byte(w.Raw), w.Unterminated
 	if w.Partial.ID != "" {
 		x.part = logdriver.Partial{ID: w.Partial.ID, Ordinal: w.Partial.Ordinal, Last: w.Partial.Last}
 	}
-	return x, nil
+	return nil
 }
 
 // orderedAttrs decodes an object of strings, keeping its order.
@@ -217,11 +217,11 @@ type parser struct {
 	ok bool
 }
 
-// fast decodes a record of the usual shape; ok is false for any other.
-func (d *decoder) fast(frame []byte, m *logdriver.Message) (x extra, ok bool) {
+// fast decodes a record of the usual shape; it returns false for any other.
+func (d *decoder) fast(frame []byte, m *logdriver.Message, x *extra) bool {
 	p := parser{b: frame, ok: true}
 	if !p.skip("{") {
-		return x, false
+		return false
 	}
 	var rest []byte // after the line, if that is the first member
 	timed := false
@@ -234,7 +234,7 @@ func (d *decoder) fast(frame []byte, m *logdriver.Message) (x extra, ok bool) {
 				rest = p.b
 			}
 			if first && p.ok && d.common.decode(rest, m) {
-				return x, true
+				return true
 			}
 		case p.skip(`"stream":"`):
 			m.Source = d.sources.String(p.plain())
@@ -254,16 +254,16 @@ func (d *decoder) fast(frame []byte, m *logdriver.Message) (x extra, ok bool) {
 		}
 		switch {
 		case !p.ok:
-			return x, false
+			return false
 		case p.skip(","):
 		case p.skip("}"):
-			ok = timed && (len(p.b) == 0 || string(p.b) == "\n")
+			ok := timed && (len(p.b) == 0 || string(p.b) == "\n")
 			if ok && len(rest) > 0 && len(x.raw) == 0 && !x.part.IsPartial() && !x.unterminated {
 				d.common.remember(rest[:len(rest)-len(p.b)], m)
 			}
-			return x, ok
+			return ok
 		default:
-			return x, false
+			return false
 		}
 	}
 }
