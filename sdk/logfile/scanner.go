@@ -47,11 +47,11 @@ func newSizedScanner(f Framing, src io.Reader, off int64, bytes int64) *scanner 
 
 // next returns the next frame. io.EOF means that the source holds no whole one
 // at present.
-func (s *scanner) next() (f frame, err error) {
+func (s *scanner) next() (f frame, _ error) { // f is filled in: a copy takes longer than the rest
 	for {
 		if s.skipped > 0 {
-			if f, ok := s.resync(); ok {
-				return f, nil
+			if long, ok := s.resync(); ok {
+				return long, nil
 			}
 		} else if n := s.framing.Next(s.buf[s.r:s.w]); n > 0 {
 			f.data, f.off = s.buf[s.r:s.r+n], s.off

@@ -31,6 +31,7 @@ type batches struct {
 func (w *LogWatcher) PutBatch(batch []*Message) {
 	lines := 0
 	for _, m := range batch {
+		m.Reset()
 		lines += cap(m.Line)
 	}
 	if len(batch) >= minSpent && lines <= maxSpentBytes {
@@ -41,7 +42,7 @@ func (w *LogWatcher) PutBatch(batch []*Message) {
 		}
 	}
 	for _, m := range batch {
-		PutMessage(m)
+		messages.Put(m)
 	}
 }
 
@@ -59,7 +60,6 @@ func (w *LogWatcher) NewMessage() *Message {
 	last := len(b.spare) - 1
 	m := b.spare[last]
 	b.spare[last], b.spare = nil, b.spare[:last]
-	m.Reset() // here: on the processor that fills it
 	return m
 }
 

@@ -194,7 +194,8 @@ func (b *Batch) Next(d *Decoder, m *logdriver.Message) (bool, error) {
 	return true, d.DecodeEntry(elem, m)
 }
 
-// next takes off an entry, which is there: parseBatch has validated the body.
+// next takes off an entry. parseBatch has validated the body; should its memory have changed since, the
+// entry may be nil.
 func (b *Batch) next() []byte {
 	b.Count--
 	b.FirstSeq++

@@ -47,7 +47,7 @@ func (s *scratch) decode(most int) (int, error) {
 				return 0, err
 			}
 			if err != nil {
-				s.rest = s.chunks[i].batch
+				s.rest = s.chunks[i].batch // to what is before this entry
 				s.rest.Skip(n - first)
 				return n, nil
 			}

@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	maxOpenLines = 16      // that are followed at once
-	maxAttrText  = 4 << 10 // that is remembered
+	maxOpenLines  = 16      // that are followed at once
+	maxRemembered = 4 << 10 // bytes of a text
 )
 
 var errNoTime = errors.New("not a log record: it has no time")
@@ -26,7 +26,8 @@ type decoder struct {
 	second  int64 // that text is of
 	text    [secondBytes]byte
 	sources logfile.Sources
-	common  common
+	commons [2]common // for two sources that alternate
+	recent  int       // the one of commons that was of use last
 	// attrText is the object that attrs were decoded from.
 	attrText []byte
 	attrs    []logdriver.Attr
@@ -34,7 +35,7 @@ type decoder struct {
 	lines    int
 }
 
-// common is what most records share with the one before: all but the line and the nanoseconds.
+// common is what most records share with one before: all but the line and the nanoseconds.
 type common struct {
 	text   []byte // from the end of the line to the nanoseconds; empty if there was no such record yet
 	source string
@@ -42,13 +43,17 @@ type common struct {
 	second int64
 }
 
-// recordEnd is what follows the nanoseconds.
-const recordEnd = `Z"}`
+const (
+	timeStart = `"time":"` // which no JSON string has in it
+	recordEnd = `Z"}`      // after nanoseconds
+)
 
-// remember takes what a record has after its line, if that ends with nanoseconds.
+// remember takes what a record has after its line, if that ends with a time that has nanoseconds.
 func (c *common) remember(text []byte, m *logdriver.Message) {
 	at := len(text) - len(recordEnd) - nanosBytes
-	if at < secondBytes+1 || at > maxAttrText || text[at-1] != '.' || string(text[len(text)-len(recordEnd):]) != recordEnd {
+	second := at - len(".") - secondBytes
+	if second < len(timeStart) || at > maxRemembered || string(text[second-len(timeStart):second]) != timeStart ||
+		text[at-1] != '.' || string(text[at+nanosBytes:]) != recordEnd {
 		return
 	}
 	c.text = append(c.text[:0], text[:at]...)
@@ -70,6 +75,18 @@ func (c *common) decode(b []byte, m *logdriver.Message) bool {
 	m.Source, m.Timestamp = c.source, time.Unix(c.second, nsec).UTC()
 	m.Attrs = append(m.Attrs, c.attrs...)
 	return true
+}
+
+// alike decodes what a record has after its line, if it is like one of those before. It returns false
+// and leaves m as it is otherwise.
+func (d *decoder) alike(b []byte, m *logdriver.Message) bool {
+	for range d.commons {
+		if d.commons[d.recent].decode(b, m) {
+			return true
+		}
+		d.recent = 1 - d.recent
+	}
+	return false
 }
 
 // openLine is a line of which parts without partial metadata have been read, as
@@ -145,7 +162,7 @@ func (d *decoder) assemble(m *logdriver.Message, last bool) {
 	d.open = append(d.open, openLine{m.Source, m.Partial})
 }
 
-// slow decodes whatever encoding/json takes.
+// slow decodes whatever encoding/json takes. m and x are empty.
 func (d *decoder) slow(frame []byte, m *logdriver.Message, x *extra) error {
 	var w struct {
 		Log     string          `json:"log"`
@@ -233,7 +250,7 @@ func (d *decoder) fast(frame []byte, m *logdriver.Message, x *extra) bool {
 			if first {
 				rest = p.b
 			}
-			if first && p.ok && d.common.decode(rest, m) {
+			if first && p.ok && d.alike(rest, m) {
 				return true
 			}
 		case p.skip(`"stream":"`):
@@ -259,7 +276,8 @@ func (d *decoder) fast(frame []byte, m *logdriver.Message, x *extra) bool {
 		case p.skip("}"):
 			ok := timed && (len(p.b) == 0 || string(p.b) == "\n")
 			if ok && len(rest) > 0 && len(x.raw) == 0 && !x.part.IsPartial() && !x.unterminated {
-				d.common.remember(rest[:len(rest)-len(p.b)], m)
+				d.recent = 1 - d.recent
+				d.commons[d.recent].remember(rest[:len(rest)-len(p.b)], m)
 			}
 			return ok
 		default:
@@ -435,7 +453,7 @@ func (d *decoder) members(p *parser, dst []logdriver.Attr) []logdriver.Attr {
 }
 
 func (d *decoder) remember(text []byte, attrs []logdriver.Attr) {
-	if len(text) > maxAttrText {
+	if len(text) > maxRemembered {
 		return
 	}
 	d.attrText = append(d.attrText[:0], text...)

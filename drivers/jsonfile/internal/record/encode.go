@@ -25,6 +25,7 @@ type encoder struct {
 	// nanoseconds, but for attributes.
 	source   string
 	second   int64
+	text     []byte // of second
 	between  []byte // empty if there was no record yet
 	attrsEnd int    // where what follows attributes begins in it
 }
@@ -36,8 +37,7 @@ func (e *encoder) Append(dst []byte, m *logdriver.Message) []byte {
 	if !m.Partial.More() && !m.Unterminated {
 		dst = append(dst, `\n`...)
 	}
-	if sec := m.Timestamp.Unix(); sec != e.second || m.Source != e.source || len(e.between) == 0 {
-		e.second, e.source = sec, m.Source
+	if m.Timestamp.Unix() != e.second || m.Source != e.source || len(e.between) == 0 {
 		e.renew(m)
 	}
 	if len(e.attrs) > 0 || len(m.Attrs) > 0 {
@@ -57,6 +57,10 @@ func (e *encoder) Append(dst []byte, m *logdriver.Message) []byte {
 
 // renew makes between that of m.
 func (e *encoder) renew(m *logdriver.Message) {
+	if second := m.Timestamp.Unix(); second != e.second || len(e.text) == 0 {
+		e.second, e.text = second, appendSecond(e.text[:0], m.Timestamp)
+	}
+	e.source = m.Source
 	b := append(e.between[:0], '"')
 	if m.Source != "" {
 		b = append(b, `,"stream":"`...)
@@ -65,7 +69,7 @@ func (e *encoder) renew(m *logdriver.Message) {
 	}
 	e.attrsEnd = len(b)
 	b = append(b, `,"time":"`...)
-	b = appendSecond(b, m.Timestamp)
+	b = append(b, e.text...)
 	e.between = append(b, '.')
 }
 
