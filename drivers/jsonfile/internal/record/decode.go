@@ -35,48 +35,6 @@ type decoder struct {
 	lines    int
 }
 
-// common is what most records share with one before: all but the line and the nanoseconds.
-type common struct {
-	text   []byte // from the end of the line to the nanoseconds; empty if there was no such record yet
-	source string
-	attrs  []logdriver.Attr
-	second int64
-}
-
-const (
-	timeStart = `"time":"` // which no JSON string has in it
-	recordEnd = `Z"}`      // after nanoseconds
-)
-
-// remember takes what a record has after its line, if that ends with a time that has nanoseconds.
-func (c *common) remember(text []byte, m *logdriver.Message) {
-	at := len(text) - len(recordEnd) - nanosBytes
-	second := at - len(".") - secondBytes
-	if second < len(timeStart) || at > maxRemembered || string(text[second-len(timeStart):second]) != timeStart ||
-		text[at-1] != '.' || string(text[at+nanosBytes:]) != recordEnd {
-		return
-	}
-	c.text = append(c.text[:0], text[:at]...)
-	c.source, c.second = m.Source, m.Timestamp.Unix()
-	c.attrs = append(c.attrs[:0], m.Attrs...)
-}
-
-// decode decodes what a record has after its line, if it is what was remembered. It returns false
-// and leaves m as it is otherwise.
-func (c *common) decode(b []byte, m *logdriver.Message) bool {
-	at := len(c.text)
-	if at == 0 || len(b) < at+nanosBytes || string(b[:at]) != string(c.text) {
-		return false
-	}
-	nsec, ok := nanoseconds(b[at:])
-	if end := b[at+nanosBytes:]; !ok || string(end) != recordEnd && string(end) != recordEnd+"\n" {
-		return false
-	}
-	m.Source, m.Timestamp = c.source, time.Unix(c.second, nsec).UTC()
-	m.Attrs = append(m.Attrs, c.attrs...)
-	return true
-}
-
 // alike decodes what a record has after its line, if it is like one of those before. It returns false
 // and leaves m as it is otherwise.
 func (d *decoder) alike(b []byte, m *logdriver.Message) bool {
@@ -483,28 +441,6 @@ func (d *decoder) time(p *parser) time.Time {
 	nsec, ok := fraction(s[secondBytes : len(s)-1])
 	p.ok = p.ok && ok
 	return time.Unix(d.second, nsec).UTC()
-}
-
-// nanosBytes is the number of digits that nanoseconds have.
-const nanosBytes = 9
-
-// nanoseconds reads the nine digits at the front of s.
-func nanoseconds(s []byte) (n int64, ok bool) {
-	first := s[0] - '0'
-	rest, ok := eightDigitsOf(word(s, 1))
-	return int64(first)*1e8 + int64(rest), ok && first <= 9
-}
-
-// eightDigitsOf is the inverse of eightDigits; ok is false if x is something else.
-func eightDigitsOf(x uint64) (n uint32, ok bool) {
-	x ^= '0' * each
-	if (x+(0x7f-9)*each|x)&tops != 0 {
-		return 0, false
-	}
-	// Two neighbours make one number, three times.
-	x = (x*10 + x>>8) & (0xff * (1 | 1<<16 | 1<<32 | 1<<48))
-	x = (x*100 + x>>16) & (0xffff * (1 | 1<<32))
-	return uint32(x*1e4 + x>>32), true
 }
 
 // fraction reads "", or a point and one to nine digits, as nanoseconds.

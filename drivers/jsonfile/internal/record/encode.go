@@ -2,8 +2,6 @@ package record
 
 import (
 	"encoding/base64"
-	"encoding/binary"
-	"math/bits"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -119,25 +117,6 @@ func appendExtra(dst []byte, m *logdriver.Message, valid bool) []byte {
 	return dst
 }
 
-// appendNanoseconds appends the nine digits of n.
-func appendNanoseconds(dst []byte, n uint32) []byte {
-	dst = append(dst, byte('0'+n/1e8))
-	return binary.LittleEndian.AppendUint64(dst, eightDigits(n%1e8))
-}
-
-// eightDigits returns the decimal digits of n, which is below 1e8, the first of them in the lowest
-// byte. It finds all that are in the same place of their groups at once.
-func eightDigits(n uint32) uint64 {
-	// By two groups of four digits, then four of two: the quotients in their places, with the
-	// remainders behind them. The factors are exact for numbers that small.
-	x := uint64(n/1e4) | uint64(n%1e4)<<32
-	hundreds := x * 10486 >> 20 & (0x7f * (1 | 1<<32))
-	x = hundreds | (x-hundreds*100)<<16
-	tens := x * 103 >> 10 & (0xf * (1 | 1<<16 | 1<<32 | 1<<48))
-	x = tens | (x-tens*10)<<8
-	return x | '0'*each
-}
-
 // appendSecond keeps the year within what RFC 3339 can say.
 func appendSecond(dst []byte, t time.Time) []byte {
 	t = t.UTC()
@@ -192,57 +171,4 @@ func appendEscape(dst []byte, c byte) []byte {
 		return append(dst, '\\', c)
 	}
 	return append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
-}
-
-const (
-	wordBytes  = 8
-	blockBytes = 4 * wordBytes
-	each       = 0x0101010101010101 // one in each byte of a word
-	tops       = 0x80 * each
-)
-
-// plainPrefix returns how many bytes at the beginning of s stand for themselves
-// in a JSON string and are ASCII. It looks at many bytes at a time.
-func plainPrefix[S []byte | string](s S) int {
-	i := 0
-	for ; len(s)-i >= blockBytes; i += blockBytes {
-		b := s[i : i+blockBytes]
-		if plain(word(b, 0))&plain(word(b, 8))&plain(word(b, 16))&plain(word(b, 24))&tops != tops {
-			break
-		}
-	}
-	for ; len(s)-i >= wordBytes; i += wordBytes {
-		if p := plain(word(s, i)) & tops; p != tops {
-			return i + bits.TrailingZeros64(p^tops)/8
-		}
-	}
-	if i > 0 && i < len(s) { // the end once more, with what is before it
-		if p := plain(word(s, len(s)-wordBytes)) & tops; p != tops {
-			return len(s) - wordBytes + bits.TrailingZeros64(p^tops)/8
-		}
-		return len(s)
-	}
-	for ; i < len(s); i++ {
-		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
-			break
-		}
-	}
-	return i
-}
-
-// word returns the eight bytes of s from i on.
-func word[S []byte | string](s S, i int) uint64 {
-	w := s[i : i+wordBytes]
-	return uint64(w[0]) | uint64(w[1])<<8 | uint64(w[2])<<16 | uint64(w[3])<<24 |
-		uint64(w[4])<<32 | uint64(w[5])<<40 | uint64(w[6])<<48 | uint64(w[7])<<56
-}
-
-// plain has the top bits set of those bytes of x that are ASCII, but no control character, quote or
-// backslash. Only the lowest byte that is not is certain to have none; the other bits are anything.
-func plain(x uint64) uint64 {
-	// A control character or a quote with this bit the other way round is not above a space.
-	const flip = '"' ^ ' '
-	control := (x ^ flip*each) + (0x7f-' ')*each
-	slash := (x ^ '\\'*each) + 0x7f*each
-	return control & slash &^ x
 }

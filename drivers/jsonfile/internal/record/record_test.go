@@ -248,8 +248,8 @@ func TestDecodeDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// A codec that has seen other records does the same as a fresh one.
-func TestCodecsForgetNothing(t *testing.T) {
+// What a codec remembers of other records does not change what it does.
+func TestCodecsAreLikeFreshOnes(t *testing.T) {
 	format := New([]logdriver.Attr{{Key: "job", Value: "x.123456789Z"}})
 	e, d := format.NewEncoder(), format.NewDecoder()
 	attrs := []logdriver.Attr{{Key: "k", Value: "v"}}
@@ -271,24 +271,6 @@ func TestCodecsForgetNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		same(t, got, want)
-	}
-}
-
-func TestPlainPrefix(t *testing.T) {
-	for n := range 80 {
-		for i := range n {
-			for _, c := range []byte{0, 0x1f, ' ', '!', '"', '#', '[', '\\', ']', 0x7f, 0x80, 0xff} {
-				s := bytes.Repeat([]byte{'~'}, n)
-				s[i] = c
-				want := n
-				if c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
-					want = i
-				}
-				if got := plainPrefix(s); got != want {
-					t.Fatalf("plainPrefix(%q) = %d, want %d", s, got, want)
-				}
-			}
-		}
 	}
 }
 
