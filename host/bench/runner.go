@@ -181,6 +181,11 @@ func (r *runner) once(ctx context.Context, s *scenario, c contender, round int) 
 	if err != nil {
 		return nil, err
 	}
+	if s.files {
+		if err := touchPages(scratch); err != nil {
+			return nil, err
+		}
+	}
 	cmd := exec.CommandContext(ctx, self, roleWorker, string(text))
 	var out, printed bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, io.MultiWriter(os.Stderr, &printed)

@@ -33,7 +33,8 @@ const lastRow = 15
 type scenario struct {
 	name       string
 	rows       []int
-	maxRounds  int // 0 for no limit of its own
+	maxRounds  int  // 0 for no limit of its own
+	files      bool // writes files, whose pages are to be at hand
 	contenders []contender
 	judge      func(*measured) []verdict
 }

@@ -82,7 +82,7 @@ func discardScenario() *scenario {
 
 func jsonFileScenario() *scenario {
 	return &scenario{
-		name: "jsonfile", rows: []int{3, 4},
+		name: "jsonfile", rows: []int{3, 4}, files: true,
 		contenders: []contender{
 			transferring(ours, through("jsonfile"), fileMessages, lineBytes),
 			transferring(spooled, withSpool("jsonfile"), fileMessages, lineBytes),
