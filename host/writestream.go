@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"time"
 
 	"github.com/logplug/logplug/shared/wire"
@@ -57,7 +56,7 @@ func (s *session) openStream() error {
 // lasts as long, and its status tells how it ended.
 type socketStream struct {
 	*wire.WriteSocket
-	conn *net.UnixConn
+	conn wire.SocketConn
 	call writeStream
 
 	ended chan struct{} // closed with the call

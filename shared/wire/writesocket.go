@@ -60,7 +60,7 @@ const (
 // WriteSocket is one end of a write socket, after the greeting. One goroutine may send
 // while another receives.
 type WriteSocket struct {
-	conn  net.Conn
+	conn  SocketConn
 	codec Codec
 
 	in     *socketReader
@@ -83,9 +83,21 @@ type WriteSocket struct {
 	failed  error              // in attempt
 }
 
+// SocketConn is a connected stream socket, such as *net.UnixConn.
+type SocketConn interface {
+	net.Conn
+	syscall.Conn
+}
+
+// buffersWriter is a connection that writes several buffers at once. Those of package net
+// do that where net.Buffers are written to them.
+type buffersWriter interface {
+	WriteBuffers(*net.Buffers) (int64, error)
+}
+
 // NewWriteSocket uses conn, which stays the caller's to close: that ends SendMsg and
 // RecvMsg.
-func NewWriteSocket(conn *net.UnixConn) (*WriteSocket, error) {
+func NewWriteSocket(conn SocketConn) (*WriteSocket, error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return nil, fmt.Errorf("use the write socket: %w", err)
@@ -260,7 +272,11 @@ func (s *WriteSocket) Finish() error {
 	if s.err != nil || len(s.rest) == 0 {
 		return s.err
 	}
-	_, s.err = s.rest.WriteTo(s.conn)
+	if w, ok := s.conn.(buffersWriter); ok {
+		_, s.err = w.WriteBuffers(&s.rest)
+	} else {
+		_, s.err = s.rest.WriteTo(s.conn)
+	}
 	s.free()
 	s.shrink()
 	return s.err

@@ -2,7 +2,6 @@ package launch
 
 import (
 	"context"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -54,7 +53,7 @@ func (p *Process) Conn() *grpc.ClientConn { return p.conn }
 // WriteSocket returns the socket for the messages of the Write stream, or nil if the
 // driver does not use one. It belongs to the Process, which closes it when Done is
 // closed; whoever has an end to the stream may close it earlier.
-func (p *Process) WriteSocket() *net.UnixConn {
+func (p *Process) WriteSocket() wire.SocketConn {
 	if p.socket == nil {
 		return nil
 	}

@@ -1,7 +1,6 @@
 package launch
 
 import (
-	"net"
 	"os"
 	"strconv"
 
@@ -13,7 +12,7 @@ import (
 // writeSocket is the host's end of a process's write socket, see wire.WriteSocket, with the
 // memory that belongs to it. The methods of nil are those of a process that has none.
 type writeSocket struct {
-	conn   *net.UnixConn
+	conn   wire.SocketConn
 	memory *wire.WriteMemory // nil if there is none
 }
 

@@ -4,7 +4,6 @@ package launch
 
 import (
 	"errors"
-	"net"
 	"os"
 	"syscall"
 
@@ -19,14 +18,12 @@ func newWriteSocket() (*writeSocket, *os.File, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	conn, err := net.FileConn(ours)
-	err = errors.Join(err, ours.Close()) // conn is a duplicate
+	_ = unix.SetsockoptInt(int(ours.Fd()), unix.SOL_SOCKET, unix.SO_SNDBUF, writeBufferBytes) // the system may allow less
+	conn, err := newQuietConn(ours)
 	if err != nil {
 		return nil, nil, errors.Join(err, theirs.Close())
 	}
-	s := &writeSocket{conn: conn.(*net.UnixConn)}
-	_ = s.conn.SetWriteBuffer(writeBufferBytes) // the system may allow less
-	return s, theirs, nil
+	return &writeSocket{conn: conn}, theirs, nil
 }
 
 // socketPair returns two ends that no process inherits by accident.
