@@ -26,7 +26,7 @@ func touchPages(dir string) (err error) {
 	piece := make([]byte, 64<<10)
 	for range fileBytes / len(piece) {
 		if _, err := f.Write(piece); err != nil {
-			return fmt.Errorf("writing %d MiB, as much as the logs to come: %w; give -scratch a directory with room", fileBytes>>20, err)
+			return fmt.Errorf("writing %d MiB, as much as the logs to come, to the directory of -scratch: %w", fileBytes>>20, err)
 		}
 	}
 	return nil

@@ -23,7 +23,7 @@ func writeNow(fd uintptr, b []byte) (n int, err error) {
 	}
 }
 
-// Go's sockets never wait by themselves.
+// The sockets do not block.
 
 // receiveNow receives what there is into b, which has room. done is false if that is nothing yet.
 func receiveNow(fd uintptr, b []byte) (n int, done bool, err error) {
