@@ -21,12 +21,12 @@ const (
 // Each response wakes the host, on a processor that a message may need: after one,
 // acknowledgements wait for others.
 const (
-	ackPause = 5 * time.Millisecond
+	ackPause = 20 * time.Millisecond
 	// hurriedPart is the part of a window that ends the pause when it is settled.
 	hurriedPart = 8
 	// hurriedRequests is how many requests end it: a host may send few more before it
 	// waits for an answer.
-	hurriedRequests = 64
+	hurriedRequests = 256
 )
 
 // ackQueue lists the loggers that have something to acknowledge.
