@@ -59,3 +59,24 @@ func TestDriversAreAsked(t *testing.T) {
 		})
 	}
 }
+
+// TestDriversAreAskedBeforeMessagesAreDropped: it is also asked when the buffer of a logger that drops
+// messages is half full, although nobody waits.
+func TestDriversAreAskedBeforeMessagesAreDropped(t *testing.T) {
+	dir, _ := hostileDrivers(t)
+	for _, driver := range []string{"hostile-ack-asked", "hostile-socket-asked"} {
+		t.Run(driver, func(t *testing.T) {
+			h := newHost(t, func(c *host.Config) { c.PluginDirs = []string{dir} })
+			l := open(t, h, driver, logdriver.Info{
+				ContainerName: "asked", Config: map[string]string{"mode": "non-blocking", "max-buffer-size": "8k"},
+			})
+			for i := range uint64(20) {
+				logLine(t, l, "%s", strings.Repeat("x", 5000))
+				eventually(t, "the message is acknowledged", func() bool { return l.Stats().Acked.Messages > i })
+			}
+			if n := l.Stats().Dropped.Messages; n > 0 {
+				t.Errorf("%d messages were dropped", n)
+			}
+		})
+	}
+}
