@@ -74,6 +74,7 @@ func (l *logger) append(m *logdriver.Message, n wire.Measured, deadline *time.Ti
 			return err
 		}
 		l.noteFull(err)
+		l.hasten()
 		switch { // the store is full, whatever the bounds are
 		case l.overflow.drop == dropOldest && l.dropOldest():
 			continue

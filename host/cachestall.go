@@ -35,6 +35,7 @@ func (l *logger) awaitProgress(size int, deadline *time.Time) bool {
 		return false
 	}
 	l.beginWaiting(deadline)
+	l.hasten()
 	timer := time.NewTimer(l.overflow.patience)
 	defer timer.Stop()
 	for acked := l.queue.Acked(); !l.closing; {

@@ -52,9 +52,10 @@ func (l *logger) crowded() bool {
 	return room <= 0 || room < l.window/4 && l.queue.Bytes()-l.inflight > room
 }
 
-// dropsSoon tells whether the buffer of a logger that drops messages is more than half full.
-func (l *logger) dropsSoon() bool {
-	return l.overflow.drop != "" && (l.queue.Bytes() > l.overflow.bytes/2 || l.queue.Count() > l.maxMessages/2)
+// tight tells whether somebody may soon have no room for messages: the buffer of a logger that drops
+// some is more than half full, or what all spools may hold together.
+func (l *logger) tight() bool {
+	return !l.room.plenty() || l.overflow.drop != "" && (l.queue.Bytes() > l.overflow.bytes/2 || l.queue.Count() > l.maxMessages/2)
 }
 
 // fill moves messages into w, up to limit bytes, for the sender of s. It reports
@@ -117,8 +118,8 @@ func (l *logger) takeInto(s *session, w *wire.WriteRequest, limit int) (more boo
 	if n > 0 && l.asked.session == s && l.asked.last == l.queue.Last() {
 		l.hasten() // it was asked for what had not been sent
 	}
-	if l.suspect.limit > 0 || l.crowded() || l.dropsSoon() {
-		s.hasten() // nothing follows before it is settled, or what follows is lost
+	if l.suspect.limit > 0 || l.crowded() || l.tight() {
+		s.hasten() // nothing follows before it is settled, or little
 	}
 	return l.queued, nil
 }

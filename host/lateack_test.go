@@ -60,6 +60,27 @@ func TestDriversAreAsked(t *testing.T) {
 	}
 }
 
+// TestDriversAreAskedForOthers: it is also asked when there is no room for a logger because of what others
+// have on their way.
+func TestDriversAreAskedForOthers(t *testing.T) {
+	dir, _ := hostileDrivers(t)
+	for _, driver := range []string{"hostile-ack-asked", "hostile-socket-asked"} {
+		t.Run(driver, func(t *testing.T) {
+			h := newHost(t, func(c *host.Config) {
+				c.PluginDirs = []string{dir}
+				c.Spool.HostMessages = 10
+			})
+			one := open(t, h, driver, logdriver.Info{ContainerName: "one"})
+			other := open(t, h, driver, logdriver.Info{ContainerName: "other"})
+			for i := range 10 {
+				logLine(t, one, "line %d", i)
+			}
+			awaitSent(t, h)
+			logLine(t, other, "a line for which others have to leave")
+		})
+	}
+}
+
 // TestDriversAreAskedBeforeMessagesAreDropped: it is also asked when the buffer of a logger that drops
 // messages is half full, although nobody waits.
 func TestDriversAreAskedBeforeMessagesAreDropped(t *testing.T) {

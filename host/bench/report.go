@@ -92,6 +92,8 @@ func times(ratio float64) string {
 	switch {
 	case ratio <= 0:
 		return "0"
+	case ratio < 0.001:
+		return fmt.Sprintf("1/%.0f", 1/ratio)
 	case ratio < 0.5:
 		return fmt.Sprintf("1/%.3g", 1/ratio)
 	}

@@ -182,7 +182,7 @@ func (r *runner) once(ctx context.Context, s *scenario, c contender, round int) 
 		return nil, err
 	}
 	if s.files {
-		if err := touchPages(scratch); err != nil {
+		if err := touchPages(scratch, int(fileBytes*r.flags.scale)); err != nil {
 			return nil, err
 		}
 	}

@@ -99,8 +99,8 @@ func (c *quietConn) Write(b []byte) (int, error) {
 	return int(n), err
 }
 
-// maxParts is how many buffers a system call gets. writev(2) takes 1,024, for which memory would have
-// to be allocated.
+// maxParts is how many buffers a system call gets. writev(2) takes 1,024, for which more memory would be
+// allocated each time than few calls need.
 const maxParts = 64
 
 // WriteBuffers writes what b holds, and removes it.

@@ -22,9 +22,12 @@ const (
 // acknowledgements wait for others.
 const (
 	ackPause = 20 * time.Millisecond
+	// hastyTime is for how long there is none after the host has asked for acknowledgements: it waits for
+	// what takes longer to settle, too.
+	hastyTime = 10 * ackPause
 	// hurriedPart is the part of a window that ends the pause when it is settled.
 	hurriedPart = 8
-	// hurriedRequests is how many requests end it: a host may send few more before it
+	// hurriedRequests is how many requests end it: a host may send as many more before it
 	// waits for an answer.
 	hurriedRequests = 256
 )
@@ -92,11 +95,11 @@ func (q *ackQueue) due() bool {
 	return false
 }
 
-// hasten makes acknowledgements leave at once for as long as they would wait otherwise: the
-// host waits for some. What takes longer to settle waits no longer than that again.
+// hasten makes acknowledgements leave at once for a while: the host waits for some. What takes longer
+// to settle waits no longer than without that.
 func (q *ackQueue) hasten() {
 	q.mu.Lock()
-	q.hasty = time.Now().Add(q.pause)
+	q.hasty = time.Now().Add(hastyTime)
 	q.mu.Unlock()
 	q.poke()
 }

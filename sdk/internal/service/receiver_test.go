@@ -246,7 +246,7 @@ func TestAcksWait(t *testing.T) {
 		"asked for long ago": {func(q *ackQueue) {
 			q.hasten()
 			<-q.wake
-			q.hasty = q.hasty.Add(-q.pause)
+			q.hasty = q.hasty.Add(-hastyTime)
 			add(q, true, 1, false)
 		}, false},
 		"many bytes":    {func(q *ackQueue) { add(q, true, 1, false); add(q, false, q.hurried, false) }, true},
