@@ -34,70 +34,67 @@ func awaitSent(t *testing.T, h *host.Host) {
 	eventually(t, "all messages leave", func() bool { return host.Unsent(h) == 0 })
 }
 
-// TestDriversAreAsked: a driver that acknowledges nothing before it is asked is asked whenever
-// somebody waits: for room, for everything to be acknowledged, or for the logger's end.
-func TestDriversAreAsked(t *testing.T) {
+// withDriversToAsk runs test with drivers that acknowledge nothing before they are asked, through gRPC and the write socket.
+func withDriversToAsk(t *testing.T, configure func(*host.SpoolConfig), test func(t *testing.T, h *host.Host, driver string)) {
 	dir, _ := hostileDrivers(t)
 	for _, driver := range []string{"hostile-ack-asked", "hostile-socket-asked"} {
 		t.Run(driver, func(t *testing.T) {
-			h := newHost(t, func(c *host.Config) {
+			test(t, newHost(t, func(c *host.Config) {
 				c.PluginDirs = []string{dir}
-				c.Spool.LoggerMessages = 10
-			})
-			l := open(t, h, driver, logdriver.Info{ContainerName: "asked"})
-			for i := range 95 {
-				logLine(t, l, "line %d", i)
-			}
-			awaitSent(t, h)
-			if err := l.Flush(testContext(t)); err != nil {
-				t.Error(err)
-			}
-			logLine(t, l, "the last line")
-			if err := l.Shutdown(testContext(t)); err != nil {
-				t.Error(err)
-			}
+				configure(&c.Spool)
+			}), driver)
 		})
 	}
+}
+
+// TestDriversAreAsked: a driver that acknowledges nothing before it is asked is asked whenever
+// somebody waits: for room, for everything to be acknowledged, or for the logger's end.
+func TestDriversAreAsked(t *testing.T) {
+	bound := func(c *host.SpoolConfig) { c.LoggerMessages = 10 }
+	withDriversToAsk(t, bound, func(t *testing.T, h *host.Host, driver string) {
+		l := open(t, h, driver, logdriver.Info{ContainerName: "asked"})
+		for i := range 95 {
+			logLine(t, l, "line %d", i)
+		}
+		awaitSent(t, h)
+		if err := l.Flush(testContext(t)); err != nil {
+			t.Error(err)
+		}
+		logLine(t, l, "the last line")
+		if err := l.Shutdown(testContext(t)); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // TestDriversAreAskedForOthers: it is also asked when there is no room for a logger because of what others
 // have on their way.
 func TestDriversAreAskedForOthers(t *testing.T) {
-	dir, _ := hostileDrivers(t)
-	for _, driver := range []string{"hostile-ack-asked", "hostile-socket-asked"} {
-		t.Run(driver, func(t *testing.T) {
-			h := newHost(t, func(c *host.Config) {
-				c.PluginDirs = []string{dir}
-				c.Spool.HostMessages = 10
-			})
-			one := open(t, h, driver, logdriver.Info{ContainerName: "one"})
-			other := open(t, h, driver, logdriver.Info{ContainerName: "other"})
-			for i := range 10 {
-				logLine(t, one, "line %d", i)
-			}
-			awaitSent(t, h)
-			logLine(t, other, "a line for which others have to leave")
-		})
-	}
+	bound := func(c *host.SpoolConfig) { c.HostMessages = 10 }
+	withDriversToAsk(t, bound, func(t *testing.T, h *host.Host, driver string) {
+		one := open(t, h, driver, logdriver.Info{ContainerName: "one"})
+		other := open(t, h, driver, logdriver.Info{ContainerName: "other"})
+		for i := range 10 {
+			logLine(t, one, "line %d", i)
+		}
+		awaitSent(t, h)
+		logLine(t, other, "a line for which others have to leave")
+	})
 }
 
 // TestDriversAreAskedBeforeMessagesAreDropped: it is also asked when the buffer of a logger that drops
 // messages is half full, although nobody waits.
 func TestDriversAreAskedBeforeMessagesAreDropped(t *testing.T) {
-	dir, _ := hostileDrivers(t)
-	for _, driver := range []string{"hostile-ack-asked", "hostile-socket-asked"} {
-		t.Run(driver, func(t *testing.T) {
-			h := newHost(t, func(c *host.Config) { c.PluginDirs = []string{dir} })
-			l := open(t, h, driver, logdriver.Info{
-				ContainerName: "asked", Config: map[string]string{"mode": "non-blocking", "max-buffer-size": "8k"},
-			})
-			for i := range uint64(20) {
-				logLine(t, l, "%s", strings.Repeat("x", 5000))
-				eventually(t, "the message is acknowledged", func() bool { return l.Stats().Acked.Messages > i })
-			}
-			if n := l.Stats().Dropped.Messages; n > 0 {
-				t.Errorf("%d messages were dropped", n)
-			}
+	withDriversToAsk(t, func(*host.SpoolConfig) {}, func(t *testing.T, h *host.Host, driver string) {
+		l := open(t, h, driver, logdriver.Info{
+			ContainerName: "asked", Config: map[string]string{"mode": "non-blocking", "max-buffer-size": "8k"},
 		})
-	}
+		for i := range uint64(20) {
+			logLine(t, l, "%s", strings.Repeat("x", 5000))
+			eventually(t, "the message is acknowledged", func() bool { return l.Stats().Acked.Messages > i })
+		}
+		if n := l.Stats().Dropped.Messages; n > 0 {
+			t.Errorf("%d messages were dropped", n)
+		}
+	})
 }

@@ -13,7 +13,7 @@ const fileBytes = 512 << 20
 // for the files to come. A virtual machine's system may have returned free memory to its
 // hypervisor, which then takes 10 µs to bring back a page: more than all else that is to
 // be measured does with it.
-func touchPages(dir string, bytes int) (err error) {
+func touchPages(dir string, bytes int) error {
 	path := filepath.Join(dir, "pages")
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"syscall"
+	"time"
 
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
@@ -85,8 +86,10 @@ type WriteSocket struct {
 
 // SocketConn is a connected stream socket, such as *net.UnixConn.
 type SocketConn interface {
-	net.Conn
+	io.ReadWriteCloser
 	syscall.Conn
+	SetReadDeadline(time.Time) error
+	SetWriteDeadline(time.Time) error
 }
 
 // buffersWriter is a connection that writes several buffers at once. Those of package net

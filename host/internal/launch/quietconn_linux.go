@@ -73,7 +73,7 @@ func (r quietRawConn) Control(f func(fd uintptr)) error {
 	return err
 }
 
-// Read implements net.Conn.
+// Read implements io.Reader.
 func (c *quietConn) Read(b []byte) (n int, err error) {
 	if len(b) == 0 {
 		return 0, nil
@@ -93,7 +93,7 @@ func (c *quietConn) Read(b []byte) (n int, err error) {
 	return n, nil
 }
 
-// Write implements net.Conn.
+// Write implements io.Writer.
 func (c *quietConn) Write(b []byte) (int, error) {
 	n, err := c.WriteBuffers(&net.Buffers{b})
 	return int(n), err
@@ -151,24 +151,13 @@ func uninterrupted(call func() (int, error)) (n int, err error) {
 	}
 }
 
-// Close implements net.Conn. It ends what waits.
+// Close implements io.Closer. It ends what waits.
 func (c *quietConn) Close() error {
 	return errors.Join(c.in.close(), c.out.close(), c.socket.Close())
 }
 
-// LocalAddr implements net.Conn. The socket has no name.
-func (c *quietConn) LocalAddr() net.Addr { return &net.UnixAddr{Net: "unix"} }
-
-// RemoteAddr implements net.Conn.
-func (c *quietConn) RemoteAddr() net.Addr { return c.LocalAddr() }
-
-// SetDeadline implements net.Conn.
-func (c *quietConn) SetDeadline(t time.Time) error {
-	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
-}
-
-// SetReadDeadline implements net.Conn.
+// SetReadDeadline implements wire.SocketConn.
 func (c *quietConn) SetReadDeadline(t time.Time) error { return c.in.epoll.SetReadDeadline(t) }
 
-// SetWriteDeadline implements net.Conn.
+// SetWriteDeadline implements wire.SocketConn.
 func (c *quietConn) SetWriteDeadline(t time.Time) error { return c.out.epoll.SetReadDeadline(t) }

@@ -73,7 +73,7 @@ func TestQuiet(t *testing.T) {
 // asked for it, each time, and nobody is told afterwards.
 func TestQuietConnWaits(t *testing.T) {
 	quiet, peer := quietPair(t)
-	if err := quiet.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+	if err := quiet.SetWriteDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	for range 4 {
@@ -121,7 +121,7 @@ func TestQuietConnTransfer(t *testing.T) {
 		writes <- err
 	}()
 	reads := make(chan error, 2)
-	for _, from := range []net.Conn{quiet, peer} {
+	for _, from := range []io.Reader{quiet, peer} {
 		go func() {
 			got := make([]byte, len(sent))
 			_, err := io.ReadFull(from, got)
@@ -149,9 +149,11 @@ func TestQuietConnEnd(t *testing.T) {
 		end         func(*quietConn, *net.UnixConn) error
 		read, write error
 	}{
-		"closed":   {func(c *quietConn, _ *net.UnixConn) error { return c.Close() }, net.ErrClosed, net.ErrClosed},
-		"deadline": {func(c *quietConn, _ *net.UnixConn) error { return c.SetDeadline(past) }, os.ErrDeadlineExceeded, os.ErrDeadlineExceeded},
-		"gone":     {func(_ *quietConn, peer *net.UnixConn) error { return peer.Close() }, io.EOF, unix.EPIPE},
+		"closed": {func(c *quietConn, _ *net.UnixConn) error { return c.Close() }, net.ErrClosed, net.ErrClosed},
+		"deadline": {func(c *quietConn, _ *net.UnixConn) error {
+			return errors.Join(c.SetReadDeadline(past), c.SetWriteDeadline(past))
+		}, os.ErrDeadlineExceeded, os.ErrDeadlineExceeded},
+		"gone": {func(_ *quietConn, peer *net.UnixConn) error { return peer.Close() }, io.EOF, unix.EPIPE},
 	} {
 		t.Run(name, func(t *testing.T) {
 			quiet, peer := quietPair(t)
