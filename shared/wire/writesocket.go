@@ -53,6 +53,8 @@ const (
 	// promptBytes is how much SendNow writes, besides what is in a write memory: a larger message it
 	// leaves to Finish.
 	promptBytes = 16 << 10
+	// quickBytes is what takes little longer to copy than the system call itself.
+	quickBytes = promptBytes
 	// trustedBytes is what is allocated at once because of a length alone: enough for
 	// one message of the largest size, and little beside what may be on its way.
 	trustedBytes = 2 << 20
@@ -125,7 +127,7 @@ func (s *WriteSocket) SendMsg(m any) error {
 	if err := s.Finish(); err != nil {
 		return err
 	}
-	if err := s.marshal(m); err != nil {
+	if err := s.SendNow(m); err != nil {
 		return err
 	}
 	return s.Finish()

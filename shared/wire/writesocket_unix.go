@@ -13,7 +13,7 @@ import (
 // writeNow writes as much of b as can be written without waiting.
 func writeNow(fd uintptr, b []byte) (n int, err error) {
 	for {
-		switch n, err = unix.Write(int(fd), b); {
+		switch n, err = writeQuick(fd, b); {
 		case errors.Is(err, unix.EINTR):
 		case errors.Is(err, unix.EAGAIN):
 			return 0, nil
@@ -28,7 +28,7 @@ func writeNow(fd uintptr, b []byte) (n int, err error) {
 // receiveNow receives what there is into b, which has room. done is false if that is nothing yet.
 func receiveNow(fd uintptr, b []byte) (n int, done bool, err error) {
 	for {
-		switch n, err = unix.Read(int(fd), b); {
+		switch n, err = readQuick(fd, b); {
 		case errors.Is(err, unix.EINTR):
 		case errors.Is(err, unix.EAGAIN):
 			return 0, false, nil
@@ -48,9 +48,8 @@ func ended(n int, err error) error {
 
 // readable tells whether there is something to receive, which may be the end.
 func readable(fd uintptr) bool {
-	var b [1]byte
 	for {
-		switch _, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK); {
+		switch _, err := peekQuick(fd); {
 		case errors.Is(err, unix.EINTR):
 		default:
 			return !errors.Is(err, unix.EAGAIN)

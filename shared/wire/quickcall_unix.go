@@ -1,0 +1,16 @@
+//go:build unix && !linux
+
+package wire
+
+import "golang.org/x/sys/unix"
+
+func readQuick(fd uintptr, b []byte) (int, error) { return unix.Read(int(fd), b) }
+
+func writeQuick(fd uintptr, b []byte) (int, error) { return unix.Write(int(fd), b) }
+
+// peekQuick reads one byte that stays where it is.
+func peekQuick(fd uintptr) (int, error) {
+	var b [1]byte
+	n, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK)
+	return n, err
+}
