@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -130,6 +131,46 @@ func TestClosingHurriesTheCache(t *testing.T) {
 			t.Errorf("closing took %v", took)
 		}
 	})
+}
+
+// A cache that makes progress gets what the logger had accepted before it was closed.
+func TestClosingLetsTheCacheCatchUp(t *testing.T) {
+	d := fakeDriver(t, spool.Memory{})
+	l, cache := slowCache(t, d, time.Hour)
+	cache.mu.Lock()
+	cache.overflow.bytes, cache.maxLine = cache.queue.Bytes()+200, 100 // room for one part
+	cache.mu.Unlock()
+	logged, shut := make(chan error, 1), make(chan error, 1)
+	go func() { logged <- l.Log(lineMessage(strings.Repeat("x", 1000))) }()
+	for cache.Stats().Waits == 0 {
+		runtime.Gosched()
+	}
+	go func() { shut <- l.Shutdown(context.Background()) }()
+	for closing := false; !closing; closing = isClosing(l.logger) {
+		runtime.Gosched()
+	}
+	acknowledge(l.logger, 101)
+	for seq := uint64(1); seq <= 110; {
+		if cache.Stats().Accepted.Messages > seq || isClosing(cache) {
+			acknowledge(cache, seq)
+			seq++
+		}
+		runtime.Gosched()
+	}
+	for _, c := range []<-chan error{logged, shut} {
+		if err := <-c; err != nil {
+			t.Error(err)
+		}
+	}
+	if st := cache.Stats(); st.Accepted.Messages != 110 || st.Dropped.Messages != 0 || st.Spooled.Messages != 0 {
+		t.Errorf("statistics of the cache: %+v", st)
+	}
+}
+
+func isClosing(l *logger) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closing
 }
 
 // Who waits in Flush learns that the logger was closed without its messages having been

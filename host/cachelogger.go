@@ -158,26 +158,32 @@ func (l *cachedLogger) Shutdown(ctx context.Context) error {
 	if err := l.refuseMore(); err != nil {
 		return err
 	}
-	l.cache.hurryUp()
-	l.logging.Lock() // Log does not wait for room any more
-	refused := l.cache.refuseMore()
-	l.logging.Unlock()
-	if refused != nil { // somebody has closed the cache alone
-		return l.finish(ctx)
-	}
 	closing, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)
-		// A driver that is still missing was told of when the logger was opened.
-		if err := l.cache.finish(closing); err != nil && !l.cache.driver.missing() {
-			l.cache.driver.log.Warn("the cache lacks messages", "logger", l.label(), "error", err)
-		}
+		l.closeCache(closing)
 	}()
 	err := l.finish(ctx)
 	l.awaitCache(closed, giveUp)
 	return err
+}
+
+// closeCache waits until the cache has been offered what the logger has accepted, and closes it.
+func (l *cachedLogger) closeCache(ctx context.Context) {
+	stop := context.AfterFunc(ctx, l.cache.hurryUp)
+	l.logging.Lock()
+	refused := l.cache.refuseMore()
+	l.logging.Unlock()
+	stop()
+	if refused != nil { // somebody has closed the cache alone
+		return
+	}
+	// A driver that is still missing was told of when the logger was opened.
+	if err := l.cache.finish(ctx); err != nil && !l.cache.driver.missing() {
+		l.cache.driver.log.Warn("the cache lacks messages", "logger", l.label(), "error", err)
+	}
 }
 
 var errCacheStalled = errors.New("the cache makes no progress")
