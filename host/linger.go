@@ -9,8 +9,8 @@ const (
 	// busyLoggers is how many loggers with messages end a linger.
 	busyLoggers = 128
 	// maxUnanswered is how many requests leave at once before an answer is waited
-	// for. A driver's answers may wait for some milliseconds.
-	maxUnanswered = 128
+	// for. A driver's answers may wait for some tens of milliseconds.
+	maxUnanswered = 512
 	// loneTime is how often messages may leave alone in the long run, and maxLone how many
 	// of them at once.
 	loneTime = 50 * time.Microsecond

@@ -21,15 +21,15 @@ const (
 // Each response wakes the host, on a processor that a message may need: after one,
 // acknowledgements wait for others.
 const (
-	ackPause = 5 * time.Millisecond
+	ackPause = 20 * time.Millisecond
 	// hastyTime is for how long there is none after the host has asked for acknowledgements: it waits for
 	// what takes longer to settle, too.
-	hastyTime = 40 * ackPause
+	hastyTime = 10 * ackPause
 	// hurriedPart is the part of a window that ends the pause when it is settled.
 	hurriedPart = 8
 	// hurriedRequests is how many requests end it: a host may send as many more before it
 	// waits for an answer.
-	hurriedRequests = 64
+	hurriedRequests = 256
 )
 
 // ackQueue lists the loggers that have something to acknowledge.
