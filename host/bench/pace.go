@@ -23,9 +23,13 @@ import (
 
 const (
 	pacedRate      = 10_000 // messages a second over all loggers
+	pacedPause     = int64(time.Second) / pacedRate
+	pacedJitter    = pacedPause / 10
 	trickleLoggers = 1000
 	latencyLoggers = 100
-	pacedSeconds   = 10
+	trickleSeconds = 10
+	latencySeconds = 3
+	latencyTurns   = 3         // many and short: what a neighbour does to the tail lasts for some seconds
 	pacedWarmup    = pacedRate // messages that are not measured
 
 	p50 = "p50"
@@ -42,14 +46,20 @@ type fan struct {
 
 // pace calls emit n times, at a steady rate, for loggers that take turns in an
 // order of chance. A thread of its own makes it exact: timers of an idle Go
-// process may be late by a millisecond, and messages would come in bundles.
+// process may be late by a millisecond, and messages would come in bundles. The pauses vary
+// a little: else the kernel's tick, too, which comes once in so many of them, would meet the same part of
+// each message's way for as long as a process lives, or never.
 func pace(n, loggers int, emit func(logger int) error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	turns := rand.New(rand.NewPCG(1, 2)).Perm(loggers)
+	if err := proc.ExactTimers(); err != nil {
+		return err
+	}
+	chance := rand.New(rand.NewPCG(1, 2))
+	turns := chance.Perm(loggers)
 	due := proc.Monotonic()
 	for i := range n {
-		due += int64(time.Second) / pacedRate
+		due += pacedPause - pacedJitter + chance.Int64N(2*pacedJitter)
 		proc.SleepUntil(due)
 		if err := emit(turns[i%loggers]); err != nil {
 			return err
@@ -96,7 +106,11 @@ func (f *fan) paced(j *job, loggers int, latency bool) (cpuTime float64, err err
 		return 0, err
 	}
 	measuring = true
-	n := max(int(pacedSeconds*j.Scale), 2) * pacedRate
+	seconds := trickleSeconds
+	if latency {
+		seconds = latencySeconds
+	}
+	n := max(int(float64(seconds)*j.Scale), 2) * pacedRate
 	used, err := f.metered(n, loggers, emit)
 	if err != nil {
 		return 0, err
@@ -234,7 +248,7 @@ func trickleScenario() *scenario {
 // latencyScenario has loggers whose receivers take the time.
 func latencyScenario() *scenario {
 	return &scenario{
-		name: "latency", rows: []int{10},
+		name: "latency", rows: []int{10}, turns: latencyTurns,
 		contenders: []contender{{ours, ourLatency}, {fifo, fifoLatency}, {bare, latencyOf(fanBare)}, {socket, latencyOf(fanDirectLatency)}},
 		judge: func(m *measured) []verdict {
 			return []verdict{

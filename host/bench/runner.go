@@ -138,6 +138,7 @@ func (r *runner) measure(ctx context.Context, s *scenario, rounds int) *measured
 	if s.maxRounds > 0 {
 		rounds = min(rounds, s.maxRounds)
 	}
+	rounds *= max(1, s.turns)
 	for round := range rounds {
 		for i := range s.contenders {
 			// Each round begins with another contender.

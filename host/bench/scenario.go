@@ -34,6 +34,7 @@ type scenario struct {
 	name       string
 	rows       []int
 	maxRounds  int  // 0 for no limit of its own
+	turns      int  // how often a contender is measured in a round; 0 for once
 	files      bool // writes files, whose pages are to be at hand
 	contenders []contender
 	judge      func(*measured) []verdict

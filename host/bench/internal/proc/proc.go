@@ -3,12 +3,12 @@ package proc
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -38,11 +38,21 @@ func Monotonic() int64 {
 	return ts.Nano()
 }
 
+// ExactTimers makes the kernel wake the calling thread at the time that it asks for, and not up to 50
+// microseconds later together with others.
+func ExactTimers() error {
+	return os.NewSyscallError("prctl", unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0))
+}
+
 // SleepUntil blocks the calling thread until the monotonic clock shows t. It is
-// exact to tens of microseconds, which timers of an idle Go process are not.
+// exact to tens of microseconds, which timers of an idle Go process are not. Go's scheduler is
+// not told of it: else its monitor thread would look after a call that takes so long, at the very times
+// at which this one wakes.
 func SleepUntil(t int64) {
 	ts := unix.NsecToTimespec(t)
-	for errors.Is(unix.ClockNanosleep(unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, &ts, nil), unix.EINTR) {
+	errno := unix.EINTR
+	for errno == unix.EINTR {
+		_, _, errno = unix.RawSyscall6(unix.SYS_CLOCK_NANOSLEEP, unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, uintptr(unsafe.Pointer(&ts)), 0, 0, 0)
 	}
 }
 
