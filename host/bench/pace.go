@@ -254,6 +254,7 @@ func latencyScenario() *scenario {
 			return []verdict{
 				m.against(10, "latency at 10,000 messages/s over 100 loggers, p50", p50, ours, fifo, 2, true),
 				m.against(10, "the same, p99", p99, ours, fifo, 1, true),
+				m.informally(10, "the same, CPU of all processes", cpu, ours, fifo),
 				m.informally(10, "gRPC alone, p50", p50, bare, fifo),
 				m.informally(10, "gRPC alone, p99", p99, bare, fifo),
 				m.informally(10, "the prototype's socket, p50", p50, socket, fifo),
@@ -271,7 +272,7 @@ func ourLatency(ctx context.Context, j *job) (sample, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = f.paced(j, latencyLoggers, true)
+	used, err := f.paced(j, latencyLoggers, true)
 	if err := f.close(err); err != nil {
 		return nil, err
 	}
@@ -279,11 +280,11 @@ func ourLatency(ctx context.Context, j *job) (sample, error) {
 	for i := range files {
 		files[i] = file(i)
 	}
-	return latenciesIn(files...)
+	return latenciesIn(used, files...)
 }
 
 // latenciesIn reads files with a number of nanoseconds a line.
-func latenciesIn(files ...string) (sample, error) {
+func latenciesIn(used float64, files ...string) (sample, error) {
 	var all []int64
 	for _, file := range files {
 		text, err := os.ReadFile(file)
@@ -298,7 +299,7 @@ func latenciesIn(files ...string) (sample, error) {
 			all = append(all, ns)
 		}
 	}
-	return latencies(all)
+	return latencies(used, all)
 }
 
 // latencyOf measures the latencies of a fan whose receiver writes them to a file.
@@ -315,11 +316,11 @@ func latencyOf(open func(ctx context.Context, j *job, file string) (*fan, error)
 
 // latencies measures those that the receiver writes to a file at its end.
 func (f *fan) latencies(j *job, file string) (sample, error) {
-	_, err := f.paced(j, latencyLoggers, true)
+	used, err := f.paced(j, latencyLoggers, true)
 	if err := f.close(err); err != nil {
 		return nil, err
 	}
-	return latenciesIn(file)
+	return latenciesIn(used, file)
 }
 
 func fifoLatency(_ context.Context, j *job) (s sample, err error) {
@@ -332,7 +333,8 @@ func fifoLatency(_ context.Context, j *job) (s sample, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := f.paced(j, latencyLoggers, true); err != nil {
+	used, err := f.paced(j, latencyLoggers, true)
+	if err != nil {
 		return nil, err
 	}
 	took, err := h.Latencies()
@@ -343,12 +345,12 @@ func fifoLatency(_ context.Context, j *job) (s sample, err error) {
 	for i, d := range took {
 		all[i] = int64(d)
 	}
-	return latencies(all)
+	return latencies(used, all)
 }
 
-func latencies(all []int64) (sample, error) {
+func latencies(used float64, all []int64) (sample, error) {
 	if len(all) < pacedRate {
 		return nil, fmt.Errorf("only %d latencies were measured", len(all))
 	}
-	return sample{p50: float64(percentile(all, 50)), p99: float64(percentile(all, 99))}, nil
+	return sample{cpu: used, p50: float64(percentile(all, 50)), p99: float64(percentile(all, 99))}, nil
 }

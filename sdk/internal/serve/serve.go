@@ -44,6 +44,9 @@ func StartedByHost() bool { return os.Getenv(wire.MagicCookieKey) == wire.MagicC
 // is gone, or a SIGTERM comes. It returns the exit status.
 func Run(svc *service.Service, log *slog.Logger) int {
 	setGC()
+	if err := shortTurns(); err != nil {
+		log.Debug("threads of this process have turns of the usual length", "error", err)
+	}
 	p := newProcess(svc, log)
 	if conn, view, err := writeSocket(log); err != nil {
 		log.Warn("messages come by gRPC, as there is no write socket", "error", err)
