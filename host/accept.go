@@ -131,7 +131,7 @@ func (l *logger) fits(size int) bool {
 // makeRoom does what the logger's policy says where there is no room for size
 // bytes. It is called with l.mu; deadline is as for awaitRoom.
 func (l *logger) makeRoom(size int, deadline *time.Time) error {
-	if l.overflow.patience > 0 && l.awaitProgress(size, deadline) {
+	if l.overflow.patience > 0 && l.awaitProgress(size, deadline, anything) {
 		return nil
 	}
 	switch l.overflow.drop {

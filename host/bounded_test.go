@@ -106,14 +106,12 @@ func TestTricklingCache(t *testing.T) {
 	})
 }
 
-// Closing does not wait for a cache that a call of Log waits for.
+// A closing that is out of time does not wait for a cache that a call of Log waits for.
 func TestClosingHurriesTheCache(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := fakeDriver(t, spool.Memory{})
 		l, cache := slowCache(t, d, time.Hour)
-		cache.mu.Lock()
-		cache.overflow.bytes, cache.maxLine = cache.queue.Bytes()+200, 100 // room for one part
-		cache.mu.Unlock()
+		leaveRoomForAPart(cache)
 		logged := make(chan error, 1)
 		go func() { logged <- l.Log(lineMessage(strings.Repeat("x", 1000))) }()
 		synctest.Wait()
@@ -133,29 +131,46 @@ func TestClosingHurriesTheCache(t *testing.T) {
 	})
 }
 
-// A cache that makes progress gets what the logger had accepted before it was closed.
+// leaveRoomForAPart makes lines of cache have parts, of which one has room.
+func leaveRoomForAPart(cache *logger) {
+	cache.mu.Lock()
+	defer cache.mu.Unlock()
+	cache.overflow.bytes, cache.maxLine = cache.queue.Bytes()+200, 100
+}
+
+// eventually returns when is does so, and fails if that takes too long.
+func eventually(t *testing.T, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !is(); runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatal("it does not come to that")
+		}
+	}
+}
+
+// A cache that makes progress gets what the logger had accepted before it was closed. Nothing else waits
+// for that.
 func TestClosingLetsTheCacheCatchUp(t *testing.T) {
 	d := fakeDriver(t, spool.Memory{})
 	l, cache := slowCache(t, d, time.Hour)
-	cache.mu.Lock()
-	cache.overflow.bytes, cache.maxLine = cache.queue.Bytes()+200, 100 // room for one part
-	cache.mu.Unlock()
+	leaveRoomForAPart(cache)
 	logged, shut := make(chan error, 1), make(chan error, 1)
 	go func() { logged <- l.Log(lineMessage(strings.Repeat("x", 1000))) }()
-	for cache.Stats().Waits == 0 {
-		runtime.Gosched()
-	}
+	eventually(t, func() bool { return cache.Stats().Waits == 1 })
+	late := make(chan error, 1)
+	go func() { late <- l.Log(lineMessage(strings.Repeat("y", 100))) }()
+	eventually(t, func() bool { return cache.Stats().Waits == 2 })
 	go func() { shut <- l.Shutdown(context.Background()) }()
-	for closing := false; !closing; closing = isClosing(l.logger) {
-		runtime.Gosched()
+	if err := <-late; !errors.Is(err, logdriver.ErrClosed) {
+		t.Errorf("Log of what was not accepted: %v", err)
+	}
+	if err := l.Log(lineMessage("later")); !errors.Is(err, logdriver.ErrClosed) {
+		t.Errorf("Log after closing: %v", err)
 	}
 	acknowledge(l.logger, 101)
-	for seq := uint64(1); seq <= 110; {
-		if cache.Stats().Accepted.Messages > seq || isClosing(cache) {
-			acknowledge(cache, seq)
-			seq++
-		}
-		runtime.Gosched()
+	for seq := uint64(1); seq <= 110; seq++ {
+		eventually(t, func() bool { return cache.Stats().Accepted.Messages > seq || isClosing(cache) })
+		acknowledge(cache, seq)
 	}
 	for _, c := range []<-chan error{logged, shut} {
 		if err := <-c; err != nil {
@@ -163,6 +178,26 @@ func TestClosingLetsTheCacheCatchUp(t *testing.T) {
 		}
 	}
 	if st := cache.Stats(); st.Accepted.Messages != 110 || st.Dropped.Messages != 0 || st.Spooled.Messages != 0 {
+		t.Errorf("statistics of the cache: %+v", st)
+	}
+}
+
+// A cache that makes none is given up.
+func TestClosingGivesUpAStalledCache(t *testing.T) {
+	d := fakeDriver(t, spool.Memory{})
+	l, cache := slowCache(t, d, time.Hour)
+	leaveRoomForAPart(cache)
+	logged := make(chan error, 1)
+	go func() { logged <- l.Log(lineMessage(strings.Repeat("x", 1000))) }()
+	eventually(t, func() bool { return cache.Stats().Waits == 1 })
+	acknowledge(l.logger, 101)
+	if err := l.Shutdown(context.Background()); err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
+	if err := <-logged; err != nil {
+		t.Errorf("Log: %v", err)
+	}
+	if st := cache.Stats(); st.Dropped.Messages == 0 {
 		t.Errorf("statistics of the cache: %+v", st)
 	}
 }

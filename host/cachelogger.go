@@ -59,7 +59,9 @@ func (l *cachedLogger) Log(m *logdriver.Message) error {
 	normalize(m)
 	// First: between taking m and offering it to the cache nothing should be waited for.
 	var deadline time.Time
-	l.cache.awaitOffer(m, &deadline)
+	if !l.cache.awaitOffer(m, &deadline) {
+		return logdriver.ErrClosed
+	}
 	began := l.driver.host.spool.clock()
 	err := l.takeBoth(m, &deadline)
 	if err == nil || errors.Is(err, errDropped) {
@@ -87,18 +89,19 @@ func (l *cachedLogger) takeBoth(m *logdriver.Message, deadline *time.Time) error
 }
 
 // awaitOffer waits for as long as offer would, for room for m or, if it is long, its
-// first part.
-func (l *logger) awaitOffer(m *logdriver.Message, deadline *time.Time) {
+// first part. It returns false if the logger is being closed.
+func (l *logger) awaitOffer(m *logdriver.Message, deadline *time.Time) bool {
 	if l.overflow.patience == 0 {
-		return
+		return true
 	}
 	size := wire.EntrySize(m)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	size -= max(0, len(m.Line)-l.maxLine)
 	if !l.closing && !l.hasRoom(size) {
-		l.awaitProgress(size, deadline)
+		l.awaitProgress(size, deadline, notAccepted)
 	}
+	return l.haste < notAccepted
 }
 
 // offer accepts m or counts it as dropped. m stays the caller's.
@@ -158,6 +161,7 @@ func (l *cachedLogger) Shutdown(ctx context.Context) error {
 	if err := l.refuseMore(); err != nil {
 		return err
 	}
+	l.cache.hurryUp(notAccepted)
 	closing, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
 	closed := make(chan struct{})
@@ -170,9 +174,9 @@ func (l *cachedLogger) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// closeCache waits until the cache has been offered what the logger has accepted, and closes it.
+// closeCache waits for calls of Log that the logger has accepted something from, and closes the cache.
 func (l *cachedLogger) closeCache(ctx context.Context) {
-	stop := context.AfterFunc(ctx, l.cache.hurryUp)
+	stop := context.AfterFunc(ctx, func() { l.cache.hurryUp(anything) })
 	l.logging.Lock()
 	refused := l.cache.refuseMore()
 	l.logging.Unlock()

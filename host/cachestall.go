@@ -13,20 +13,28 @@ type stall struct {
 	acked  uint64 // what was acknowledged when it began
 }
 
-// hurryUp ends waiting for progress for good: the logger will be closed.
-func (l *logger) hurryUp() {
+// haste tells what a cache is not waited for any more with, since its logger is being closed.
+type haste int8
+
+const (
+	notAccepted haste = iota + 1 // messages that the logger has not accepted
+	anything
+)
+
+// hurryUp ends waiting for progress for good.
+func (l *logger) hurryUp(with haste) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.hasty = true
+	l.haste = max(l.haste, with)
 	l.notify()
 }
 
 // awaitProgress waits, without l.mu that it is called with, until there is room for
 // size bytes, for as long as the driver makes progress, until the deadline. It returns
 // false when that has not been so for l.overflow.patience, and then at once until the next
-// acknowledgement.
-func (l *logger) awaitProgress(size int, deadline *time.Time) bool {
-	if l.hasty || l.stall.active && l.stall.acked == l.queue.Acked() {
+// acknowledgement; and in a haste with what the waiting is for.
+func (l *logger) awaitProgress(size int, deadline *time.Time, with haste) bool {
+	if l.haste >= with || l.stall.active && l.stall.acked == l.queue.Acked() {
 		return false
 	}
 	l.stall = stall{}
@@ -43,7 +51,7 @@ func (l *logger) awaitProgress(size int, deadline *time.Time) bool {
 		if l.hasRoom(size) {
 			return true
 		}
-		if l.hasty || !time.Now().Before(*deadline) {
+		if l.haste >= with || !time.Now().Before(*deadline) {
 			return false
 		}
 		l.mu.Unlock()

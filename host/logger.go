@@ -82,7 +82,7 @@ type logger struct {
 	blocked blocked
 	left    Count         // in the spool's directory after closing
 	stall   stall         // of a cache
-	hasty   bool          // a cache that nobody waits for any more
+	haste   haste         // of a cache
 	pair    *cachedLogger // that this logger is a part of
 
 	everSent uint64 // the highest sequence that some process may have got

@@ -12,7 +12,7 @@ import (
 )
 
 // StampDigits is the length of the time at the front of a line: hexadecimal digits
-// of the monotonic clock in nanoseconds. Zeros mean that a line is not measured.
+// of the nanoseconds since 1970. Zeros mean that a line is not measured.
 const StampDigits = 16
 
 // Append appends how long a line has been on its way, if it begins with the time of
