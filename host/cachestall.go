@@ -13,7 +13,7 @@ type stall struct {
 	acked  uint64 // what was acknowledged when it began
 }
 
-// haste tells what a cache is not waited for any more with, since its logger is being closed.
+// haste tells with what nobody waits for a cache any more, since its logger is being closed.
 type haste int8
 
 const (

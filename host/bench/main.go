@@ -89,7 +89,7 @@ func parseFlags(args []string) (*flags, error) {
 	set.IntVar(&f.rounds, "rounds", 5, "how often each contender runs; the table shows medians")
 	set.StringVar(&f.rows, "rows", "", "comma-separated numbers of rows to run; all by default")
 	set.Float64Var(&f.scale, "scale", 1, "factor on numbers of messages and durations")
-	set.BoolVar(&f.quick, "quick", false, "about a minute for everything: -rounds 1 -scale 0.1, sizes of logs included")
+	set.BoolVar(&f.quick, "quick", false, "less than two minutes for everything: -rounds 1 -scale 0.1, sizes of logs included")
 	set.BoolVar(&f.large, "large", false, "read logs of 20 million records too (needs 8 GB of disk)")
 	set.BoolVar(&f.check, "check", false, "a short run that fails if allocations or ratios of CPU time have become worse")
 	set.StringVar(&f.drivers, "drivers", "", "directory with logplug's drivers, and beside it logplug itself; they are built by default")

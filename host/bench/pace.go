@@ -283,7 +283,7 @@ func ourLatency(ctx context.Context, j *job) (sample, error) {
 	return latenciesIn(used, files...)
 }
 
-// latenciesIn reads files with a number of nanoseconds a line.
+// latenciesIn reads files with a number of nanoseconds a line. used is the CPU time a message.
 func latenciesIn(used float64, files ...string) (sample, error) {
 	var all []int64
 	for _, file := range files {

@@ -4,7 +4,8 @@ package wire
 
 import "golang.org/x/sys/unix"
 
-// Calls that the race detector sees, and that systems have under other numbers or none.
+// Here, quick calls are ordinary ones: the race detector has to see them, other systems have none, and old
+// kernels of 386 and s390x have no recvfrom by itself.
 
 func readQuick(fd uintptr, b []byte) (int, error) { return unix.Read(int(fd), b) }
 
